@@ -1,0 +1,1 @@
+"""The command line: a thin door. Each command is a module with its options and a ``run`` that calls the package."""

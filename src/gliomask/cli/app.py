@@ -1,0 +1,88 @@
+"""Finds the command, parses its options, runs it, and turns errors into one line and an exit status.
+
+Knows the commands' names and nothing of what they do; a command's module is imported when it is asked for.
+Exit status: 0 done, 1 some or all inputs failed (listed), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from gliomask.errors import GliomaskError, MissingExtraError, UsageError
+
+COMMANDS = {
+    "demo": "the whole road on simulated patients (or your own folder): train, evaluate, predict, pictures",
+    "phantom": "simulate patients in the layout of the Kaggle data set",
+    "fetch": "download the LGG data set from Kaggle",
+    "index": "what is in a folder of slices, and what is wrong with it",
+    "explore": "figures of a data set: distribution, samples, masks, augmentations",
+    "train": "train a network; makes a run folder with an exported model",
+    "evaluate": "score a trained model, patient by patient",
+    "predict": "masks and pictures for slices",
+    "export": "export a run's best weights again",
+    "models": "the networks that can be trained",
+}
+_OPTIONAL = {"torch": "train", "lightning": "train", "safetensors": "train", "onnx": "train", "onnxscript": "train"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        sys.stdout.write(_overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from gliomask import __version__
+
+        sys.stdout.write(f"gliomask {__version__}\n")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        sys.stderr.write(f"gliomask: unknown command {command!r}; expected one of {', '.join(COMMANDS)}\n")
+        return 2
+    return _guarded(command, rest)
+
+
+def _guarded(command: str, arguments: list[str]) -> int:
+    try:
+        status = import_module(f"gliomask.cli.{command}").main(arguments)
+    except (UsageError, MissingExtraError) as error:
+        return _complain(command, str(error), 2)
+    except GliomaskError as error:
+        return _complain(command, str(error), 1)
+    except ModuleNotFoundError as error:
+        extra = _OPTIONAL.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _complain(command, str(MissingExtraError(error.name or "", extra)), 2)
+    except KeyboardInterrupt:
+        return _complain(command, "interrupted; what was complete is kept", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return int(status)
+
+
+def _complain(command: str, sentence: str, status: int) -> int:
+    sys.stderr.write(f"gliomask {command}: {sentence}\n")
+    return status
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: gliomask COMMAND [OPTIONS]",
+            "",
+            "Brain-MRI tumour segmentation: train, evaluate and run models whose scores can be believed.",
+            "",
+            *lines,
+            "",
+            "`gliomask COMMAND --help` shows a command's options; `gliomask --version` the version.",
+            "Exit status: 0 done, 1 some inputs failed (they are listed), 2 wrong usage.",
+            "",
+        ]
+    )

@@ -1,0 +1,110 @@
+"""``gliomask predict``: masks, and pictures of them, for slices and folders of slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.errors import DataError
+
+if TYPE_CHECKING:
+    from gliomask.inference.predictor import Predictor
+    from gliomask.inference.studies import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions(OutputOptions):
+    """Write a mask for each slice, and for each study the pictures: probabilities, contours, and a GIF of a stack.
+
+    Where ``<slice>_mask`` lies beside a slice it is taken as the truth: drawn in green, and scored.
+    """
+
+    inputs: tyro.conf.Positional[tuple[Path, ...]]
+    """Slices (TIFF or PNG), or folders of them; ``<name>_<number>`` files of a folder are one stack."""
+    model: Path
+    """Run folder, or a model.onnx with its model.json beside it."""
+    out: Path = Path("predictions")
+    """Folder for the results, one folder a study."""
+    probabilities: Flag = False
+    """Write the probabilities too, as float32 TIFF."""
+    no_pictures: Flag = False
+    """Masks only."""
+    overwrite: Flag = False
+    """Replace masks that are there already."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; a study that cannot be read is reported and the others go on (exit status 1)."""
+    options = parse(PredictOptions, "predict", arguments)
+    from gliomask.inference.predictor import Predictor
+    from gliomask.inference.studies import find_studies
+
+    printer = Printer(options)
+    predictor = Predictor.load(options.model)
+    studies = find_studies(options.inputs)
+    results: list[dict[str, Any]] = []
+    failed = 0
+    with printer.progress("predicting") as progress:
+        for done, study in enumerate(studies, start=1):
+            try:
+                results.append(predict_study(study, predictor, options))
+            except DataError as error:
+                printer.error(str(error))
+                failed += 1
+            if progress is not None:
+                progress(done, len(studies))
+    for result in results:
+        dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
+        found = f"{result['tumour_pixels']} pixels" if result["tumour_pixels"] else "EMPTY MASK: no tumour found"
+        printer.line(f"{result['study']}: {result['slices']} slices, {found}{dice}; {result['folder']}")
+    printer.result({"studies": results, "failed": failed})
+    return 1 if failed else 0
+
+
+def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
+    """Predict one study and write its files.
+
+    Returns
+    -------
+    dict
+        What the command prints: study, folder, slices, tumour_pixels, and Dice over the stack (None without truth).
+
+    Raises
+    ------
+    DataError
+        If a slice or mask cannot be read, or a result exists already.
+    """
+    from gliomask.evaluation.counts import count_slices
+    from gliomask.evaluation.scores import dice_pooled
+    from gliomask.reporting.predictions import write_pictures
+    from gliomask.volumes.slices import write_mask, write_probabilities
+
+    folder = options.out / study.name
+    targets = [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in study.slices]
+    existing = next((target for target in targets if target.exists()), None)
+    if existing is not None and not options.overwrite:
+        raise DataError(existing, "exists already", "a new file", "choose another --out, or give --overwrite")
+    images, truth = study.images(), study.truth()
+    prediction = predictor.predict(images)
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, mask in zip(targets, prediction.mask, strict=True):
+        write_mask(target, mask)
+    if options.probabilities:
+        for item, plane in zip(study.slices, prediction.probabilities, strict=True):
+            write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
+    if not options.no_pictures:
+        stems = [item.image.stem for item in study.slices]
+        write_pictures(folder, study.name, stems, images, truth, prediction)
+    counts = None if truth is None else count_slices(prediction.mask, truth, study.name)
+    return {
+        "study": study.name,
+        "folder": str(folder),
+        "slices": len(images),
+        "tumour_pixels": int(prediction.mask.sum()),
+        "dice": None if counts is None else dice_pooled(counts),
+    }

@@ -1,0 +1,261 @@
+"""Every setting of a training, once: command line, run folder and documentation are made from these classes.
+
+Knows nothing of data, networks or PyTorch. The docstring under a field is its ``--help``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gliomask.errors import UsageError
+
+ModelName = Literal[
+    "unet", "original-unet", "original-resnext", "resnet18", "resnet34", "resnet50", "resnext50", "resnext"
+]
+RecipeName = Literal["original", "default"]
+SplitKind = Literal["patient", "fold", "slice", "buda10"]
+Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
+NormalisationName = Literal["imagenet", "volume"]
+
+_Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, and where its encoder starts from."""
+
+    model: ModelName = "unet"
+    """Network to train; `gliomask models` describes them (resnext is short for resnext50)."""
+    encoder_weights: str = "none"
+    """Where a ResNet encoder starts: imagenet (downloaded once, checksum verified), none, or a safetensors file."""
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Who is trained on and who is tested."""
+
+    split: SplitKind = "patient"
+    """patient: 80/10/10 over patients. fold: one of --folds. buda10: the ten published test patients are the test set.
+    slice: 80/10/10 over slices, so that patients leak from training to test; only to show it."""
+    folds: int = 5
+    """Number of folds of the fold split."""
+    fold: int = 0
+    """Which fold is the test set, from 0."""
+    split_seed: int = 0
+    """Seed of the split."""
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Random changes of training slices. Probabilities are per slice; validation and test slices are never changed."""
+
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    flip_vertical: float = 0.0
+    """Probability of an up-down flip."""
+    rotate90: float = 0.0
+    """Probability of a rotation by a random multiple of 90 degrees."""
+    transpose: float = 0.0
+    """Probability of swapping rows and columns."""
+    affine: float = 0.8
+    """Probability of a random shift, scale and rotation."""
+    shift: float = 0.05
+    """Largest shift, as a fraction of the image side."""
+    scale: float = 0.15
+    """Largest change of scale, as a fraction."""
+    rotate: float = 15.0
+    """Largest rotation in degrees."""
+    intensity: float = 0.8
+    """Probability of a random gain and offset per channel."""
+    gain: float = 0.2
+    """Largest relative change of contrast."""
+    offset: float = 0.2
+    """Largest change of brightness, in standard deviations."""
+    noise: float = 0.1
+    """Largest standard deviation of added Gaussian noise."""
+    drop_channel: float = 0.1
+    """Probability, for T1 and for post-contrast T1, of being replaced by FLAIR as in patients who lack the sequence."""
+    single_slice: float = 0.25
+    """Probability of normalising a slice by itself rather than by its volume (volume normalisation only)."""
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """How the weights are found."""
+
+    epochs: int = 20
+    """Passes over the training slices."""
+    batch_size: int = 16
+    """Slices per optimiser step, over all devices together."""
+    optimiser: Literal["adamw", "adamax"] = "adamw"
+    """Optimiser."""
+    learning_rate: float = 1.5e-3
+    """Highest learning rate."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay (adamw only)."""
+    lr_scheduler: Scheduler = "one-cycle"
+    """none, one-cycle, cosine, or warmup: the original's linear rise over 100 steps, started anew in every epoch."""
+    average: float = 0.99
+    """Decay of the moving average of the weights, which is what is validated, exported and kept; 0 turns it off."""
+    early_stopping: int = 0
+    """Stop after so many epochs without a better validation Dice; 0 never stops."""
+    empty_ratio: float = 1.0
+    """Empty slices drawn in an epoch, for each slice with tumour; 0 takes every slice."""
+
+
+@dataclass(frozen=True)
+class HardwareConfig:
+    """Where it runs."""
+
+    accelerator: str = "auto"
+    """Lightning accelerator: auto, cpu, gpu, ..."""
+    devices: str = "auto"
+    """How many devices (a number), which ones (0,1), or auto; on a CPU, auto is one process."""
+    nodes: int = 1
+    """Number of machines."""
+    strategy: str = "auto"
+    """Lightning strategy: auto, ddp, ..."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto measures whether bfloat16 convolutions are faster than float32 here, and takes the faster."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of one training."""
+
+    recipe: RecipeName = "default"
+    """Recipe that the settings started from."""
+    seed: int = 0
+    """Seed of weights, order and augmentation."""
+    image_size: int = 256
+    """Side in pixels that slices are resized to for the network."""
+    normalisation: NormalisationName = "volume"
+    """volume: z-score over the bright voxels of the patient; imagenet: fixed mean and deviation of ImageNet."""
+    threshold: float = 0.5
+    """Probability from which a pixel is tumour; travels in the exported model."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot train.
+
+        Raises
+        ------
+        UsageError
+            Naming the setting, its value and the allowed range.
+        """
+        _require(self.image_size >= 32 and self.image_size % 2 == 0, "image_size", self.image_size, "even, >= 32")
+        _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        _require(self.optimisation.epochs >= 1, "epochs", self.optimisation.epochs, ">= 1")
+        _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
+        _require(self.optimisation.learning_rate > 0, "learning_rate", self.optimisation.learning_rate, "> 0")
+        _require(0 <= self.optimisation.average < 1, "average", self.optimisation.average, "in [0, 1)")
+        _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
+        _require(0 <= self.split.fold < self.split.folds, "fold", self.split.fold, f"0 to {self.split.folds - 1}")
+
+
+def _require(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        raise UsageError(f"{name} is {value}; expected {rule}")
+
+
+ORIGINAL = TrainConfig(
+    recipe="original",
+    image_size=128,
+    normalisation="imagenet",
+    model=ModelConfig(model="original-unet", encoder_weights="imagenet"),
+    split=SplitConfig(split="patient"),
+    augmentation=AugmentationConfig(
+        flip=0.5, flip_vertical=0.5, rotate90=0.5, transpose=0.5, affine=0.25, shift=0.01, scale=0.04, rotate=0.0,
+        intensity=0.0, gain=0.0, offset=0.0, noise=0.0, drop_channel=0.0, single_slice=0.0,
+    ),
+    optimisation=OptimisationConfig(
+        epochs=30, batch_size=32, optimiser="adamax", learning_rate=5e-4, weight_decay=0.0, lr_scheduler="none",
+        average=0.0, empty_ratio=0.0,
+    ),
+)  # fmt: skip
+RECIPES: dict[RecipeName, TrainConfig] = {"default": TrainConfig(), "original": ORIGINAL}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as nested plain values, ready for JSON or YAML."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[_Config], values: dict[str, Any]) -> _Config:
+    """Build a config from nested plain values; settings that are absent keep their defaults.
+
+    Raises
+    ------
+    UsageError
+        If a setting is unknown or has a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise UsageError(f"unknown setting {', '.join(unknown)} in {kind.__name__}; expected {', '.join(hints)}")
+    arguments: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            arguments[name] = from_dict(typing.cast("type[Any]", hint), value)
+        else:
+            arguments[name] = _checked(name, value, hint)
+    return kind(**arguments)
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise UsageError(f"{name} is {value!r}; expected one of {', '.join(map(str, typing.get_args(hint)))}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise UsageError(f"{name} is {value!r}; expected {hint.__name__}")
+    return value
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write a config as JSON or, if the name ends in .yaml or .yml, as YAML."""
+    if path.suffix in {".yaml", ".yml"}:
+        import yaml  # noqa: PLC0415 - only for those who write YAML
+
+        path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    else:
+        path.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a config that `save_config` wrote, or one written by hand with only the settings that differ.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or parsed, or holds an unknown setting.
+    """
+    try:
+        text = path.read_text()
+        if path.suffix in {".yaml", ".yml"}:
+            import yaml  # noqa: PLC0415 - only for those who write YAML
+
+            values = yaml.safe_load(text)
+        else:
+            values = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a readable configuration ({error}); expected JSON or YAML") from error
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            raise UsageError(f"{path}: not YAML ({error}); expected a mapping of settings") from error
+        raise
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")
+    return from_dict(TrainConfig, values)

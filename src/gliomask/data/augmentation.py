@@ -1,0 +1,202 @@
+"""Random changes of training slices: drawn in one place (NumPy), applied in another (PyTorch, a whole batch at once).
+
+What was drawn is an object that can be kept and replayed, and a slice gets the same change alone or in any batch.
+Flips, rotations, shifts and scales are one resampling of image and mask together. Knows nothing of files or networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from gliomask.config import AugmentationConfig
+
+_FLAIR = 1
+
+
+@dataclass(frozen=True)
+class AugmentationParameters:
+    """What happens to each of B slices.
+
+    Parameters
+    ----------
+    matrix
+        (B, 2, 3) float32: from output to input coordinates, x before y, the image spanning -1 to 1.
+    gain, offset
+        (B, 3) float32: factor and summand (in standard deviations) of the normalised channels.
+    noise
+        (B,) float32: standard deviation of Gaussian noise on the normalised channels.
+    noise_seed
+        (B,) int64: seed of each slice's noise.
+    drop_channel
+        (B, 3) bool: channels replaced by FLAIR.
+    single_slice
+        (B,) bool: slices normalised by their own statistics rather than their volume's.
+    """
+
+    matrix: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    noise_seed: NDArray[np.int64]
+    drop_channel: NDArray[np.bool_]
+    single_slice: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return len(self.matrix)
+
+    def select(self, rows: slice | NDArray[np.int64]) -> AugmentationParameters:
+        """Return the parameters of some of the slices, in the order of ``rows``."""
+        return AugmentationParameters(
+            self.matrix[rows],
+            self.gain[rows],
+            self.offset[rows],
+            self.noise[rows],
+            self.noise_seed[rows],
+            self.drop_channel[rows],
+            self.single_slice[rows],
+        )
+
+
+def draw(config: AugmentationConfig, count: int, rng: np.random.Generator) -> AugmentationParameters:
+    """Draw what happens to ``count`` slices; a function of the generator's state alone."""
+    intense = rng.random(count) < config.intensity
+    gain = np.where(intense[:, None], 1 + config.gain * _symmetric(rng, count, 3), 1)
+    offset = np.where(intense[:, None], config.offset * _symmetric(rng, count, 3), 0)
+    noise = np.where(intense, config.noise * rng.random(count), 0)
+    drop_channel = rng.random((count, 3)) < config.drop_channel
+    drop_channel[:, _FLAIR] = False
+    return AugmentationParameters(
+        matrix=_draw_matrices(config, count, rng).astype(np.float32),
+        gain=gain.astype(np.float32),
+        offset=offset.astype(np.float32),
+        noise=noise.astype(np.float32),
+        noise_seed=rng.integers(2**62, size=count),
+        drop_channel=drop_channel,
+        single_slice=rng.random(count) < config.single_slice,
+    )
+
+
+def _symmetric(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    return rng.uniform(-1, 1, shape)
+
+
+def _draw_matrices(config: AugmentationConfig, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    signs = np.ones((count, 2))
+    signs[rng.random(count) < config.flip, 0] = -1
+    signs[rng.random(count) < config.flip_vertical, 1] = -1
+    linear = signs[:, :, None] * np.eye(2)
+    turns = np.where(rng.random(count) < config.rotate90, rng.integers(4, size=count), 0)
+    linear = linear @ np.stack([np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), int(turn)) for turn in turns])
+    swapped = rng.random(count) < config.transpose
+    linear[swapped] = linear[swapped] @ np.array([[0, 1], [1, 0]])
+
+    moved = rng.random(count) < config.affine
+    angle = np.deg2rad(config.rotate) * _symmetric(rng, count)
+    factor = 1 + config.scale * _symmetric(rng, count)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
+    shift = 2 * config.shift * _symmetric(rng, count, 2)  # the image spans two units
+    linear = np.where(moved[:, None, None], linear @ (turn / factor[:, None, None]), linear)
+    return np.concatenate([linear, np.where(moved[:, None], shift, 0)[:, :, None]], axis=2)
+
+
+def to_planes(images: Tensor) -> Tensor:
+    """Bring (B, H, W, 3) uint8 slices to (B, 3, H, W) float32, channels last in memory, values 0 to 255."""
+    return images.permute(0, 3, 1, 2).float()
+
+
+def normalise_planes(planes: Tensor, statistics: Tensor) -> Tensor:
+    """Subtract means and divide by deviations, in place.
+
+    Parameters
+    ----------
+    planes
+        (B, 3, H, W) float32, 0 to 255.
+    statistics
+        (B, 2, 3) float32, in grey values (see `gliomask.data.normalisation`).
+    """
+    return planes.sub_(statistics[:, 0, :, None, None]).div_(statistics[:, 1, :, None, None])
+
+
+def resample(images: Tensor, masks: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Move slices and their masks together: one bilinear resampling, background outside.
+
+    Parameters
+    ----------
+    images
+        (B, 3, H, W) float32, 0 to 255.
+    masks
+        (B, H, W) uint8, 0 or 1.
+    matrix
+        (B, 2, 3) float32, from output to input coordinates.
+
+    Returns
+    -------
+    tuple
+        (B, 3, H, W) float32 and (B, 1, H, W) float32; a mask is 1 where at least half of a pixel is tumour.
+    """
+    both = torch.cat([images, masks[:, None].to(images.dtype)], dim=1)
+    grid = F.affine_grid(matrix, list(both.shape), align_corners=False)
+    moved = F.grid_sample(both, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved[:, :3], (moved[:, 3:] >= 0.5).to(images.dtype)
+
+
+def change_intensities(planes: Tensor, parameters: AugmentationParameters) -> Tensor:
+    """Apply gain, offset, noise and dropped channels to normalised (B, 3, H, W) float32 slices."""
+    device = planes.device
+    gain, offset = (torch.from_numpy(a).to(device)[:, :, None, None] for a in (parameters.gain, parameters.offset))
+    planes = planes * gain + offset
+    for row in np.flatnonzero(parameters.noise):
+        generator = torch.Generator(device).manual_seed(int(parameters.noise_seed[row]))
+        noise = torch.randn(planes.shape[1:], generator=generator, device=device)
+        planes[row] += float(parameters.noise[row]) * noise
+    for row, channel in np.argwhere(parameters.drop_channel):
+        planes[row, channel] = planes[row, _FLAIR]
+    return planes
+
+
+def augment(
+    images: Tensor,
+    masks: Tensor,
+    *,
+    volume_statistics: Tensor,
+    slice_statistics: Tensor,
+    parameters: AugmentationParameters,
+) -> tuple[Tensor, Tensor]:
+    """Turn cached slices into augmented network input and target.
+
+    Parameters
+    ----------
+    images
+        (B, H, W, 3) uint8.
+    masks
+        (B, H, W) uint8, 0 or 1.
+    volume_statistics, slice_statistics
+        (B, 2, 3) float32.
+    parameters
+        What happens to each slice.
+
+    Returns
+    -------
+    tuple
+        (B, 3, H, W) float32 input and (B, 1, H, W) float32 target of 0 and 1.
+    """
+    device = images.device
+    planes, targets = resample(to_planes(images), masks, torch.from_numpy(parameters.matrix).to(device))
+    single = torch.from_numpy(parameters.single_slice).to(device)[:, None, None]
+    planes = normalise_planes(planes, torch.where(single, slice_statistics, volume_statistics))
+    return change_intensities(planes, parameters), targets
+
+
+def prepare(images: Tensor, masks: Tensor, *, statistics: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn cached slices into network input and target without any random change (validation, test).
+
+    Shapes as for `augment`; ``statistics`` is (B, 2, 3) float32.
+    """
+    return normalise_planes(to_planes(images), statistics), masks[:, None].float()

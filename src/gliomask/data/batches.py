@@ -1,0 +1,171 @@
+"""Batches of cached slices, in an order that depends on seed and epoch alone.
+
+Order and augmentation are drawn for the whole batch; each of several processes takes its share of the rows. So the
+same slices are changed in the same way on one device or many, and an epoch can be repeated after a restart.
+Knows nothing of networks or of Lightning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from gliomask.config import NormalisationName, TrainConfig
+from gliomask.data.augmentation import AugmentationParameters, draw
+from gliomask.data.cache import SliceCache
+from gliomask.data.normalisation import IMAGENET_STATISTICS
+
+
+class SliceBatch(NamedTuple):
+    """B slices as they lie in the cache, and what shall happen to them.
+
+    ``images`` (B, H, W, 3) uint8, ``masks`` (B, H, W) uint8, ``volume_statistics`` and ``slice_statistics``
+    (B, 2, 3) float32, ``positions`` (B,) int64 rows of the cache, ``parameters`` None where nothing is changed.
+    """
+
+    images: Tensor
+    masks: Tensor
+    volume_statistics: Tensor
+    slice_statistics: Tensor
+    positions: Tensor
+    parameters: AugmentationParameters | None
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SliceBatch:
+        """Return the batch with its tensors on a device; Lightning calls this."""
+        return SliceBatch(
+            self.images.to(device, non_blocking=non_blocking),
+            self.masks.to(device, non_blocking=non_blocking),
+            self.volume_statistics.to(device, non_blocking=non_blocking),
+            self.slice_statistics.to(device, non_blocking=non_blocking),
+            self.positions.to(device, non_blocking=non_blocking),
+            self.parameters,
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of ``world`` processes this is; a single process is rank 0 of 1."""
+
+    rank: int = 0
+    world: int = 1
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which slices make a batch, and what shall happen to them."""
+
+    positions: NDArray[np.int64]
+    parameters: AugmentationParameters | None
+
+
+class TrainingPlans(Sampler[BatchPlan]):
+    """The batches of an epoch: shuffled, empty slices thinned out, augmentation drawn.
+
+    Parameters
+    ----------
+    positions
+        (N,) int64 rows of the cache to train on.
+    has_tumour
+        (N,) bool: which of them show tumour.
+    config
+        Seed, batch size (over all processes together), empty slices for each slice with tumour, augmentation.
+    share
+        Rows of each batch that this process takes.
+    """
+
+    def __init__(
+        self,
+        positions: NDArray[np.int64],
+        has_tumour: NDArray[np.bool_],
+        config: TrainConfig,
+        share: Share = Share(),
+    ) -> None:
+        self._tumour, self._empty = positions[has_tumour], positions[~has_tumour]
+        self._empties = len(self._empty)
+        ratio = config.optimisation.empty_ratio
+        if ratio and len(self._tumour):
+            self._empties = min(self._empties, round(ratio * len(self._tumour)))
+        self._augmentation, self._batch_size = config.augmentation, config.optimisation.batch_size
+        self._seed, self._share, self._epoch = config.seed, share, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next."""
+        self._epoch = epoch
+
+    @property
+    def slices(self) -> int:
+        """Number of slices in an epoch."""
+        return len(self._tumour) + self._empties
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        full, rest = divmod(self.slices, self._batch_size)
+        return full + (rest >= self._share.world)
+
+    def __iter__(self) -> Iterator[BatchPlan]:
+        """Yield this process's share of every batch."""
+        rng = np.random.default_rng([self._seed, self._epoch])
+        empty = rng.permutation(self._empty)[: self._empties]
+        order = rng.permutation(np.concatenate([self._tumour, empty]))
+        for number in range(len(self)):
+            positions = order[number * self._batch_size :][: self._batch_size]
+            parameters = draw(
+                self._augmentation, len(positions), np.random.default_rng([self._seed, self._epoch, number])
+            )
+            usable = len(positions) - len(positions) % self._share.world
+            rows = np.arange(self._share.rank, usable, self._share.world)
+            yield BatchPlan(positions[rows], parameters.select(rows))
+
+
+class EvaluationPlans(Sampler[BatchPlan]):
+    """All slices once, in the order of the cache, never changed."""
+
+    def __init__(self, positions: NDArray[np.int64], *, batch_size: int, share: Share = Share()) -> None:
+        self._positions, self._batch_size = positions[share.rank :: share.world], batch_size
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return math.ceil(len(self._positions) / self._batch_size)
+
+    def __iter__(self) -> Iterator[BatchPlan]:
+        """Yield the batches."""
+        for start in range(0, len(self._positions), self._batch_size):
+            yield BatchPlan(self._positions[start : start + self._batch_size], None)
+
+
+class CachedBatches(Dataset[SliceBatch]):
+    """Looks planned batches up in a cache."""
+
+    def __init__(self, cache: SliceCache, normalisation: NormalisationName) -> None:
+        self._cache, self._normalisation = cache, normalisation
+
+    def __getitem__(self, plan: BatchPlan) -> SliceBatch:
+        """Read one batch."""
+        rows = plan.positions
+        if self._normalisation == "imagenet":
+            volume = each = np.broadcast_to(IMAGENET_STATISTICS, (len(rows), 2, 3)).copy()
+        else:
+            volume, each = self._cache.volume_statistics[rows], self._cache.slice_statistics[rows]
+        return SliceBatch(
+            images=torch.from_numpy(self._cache.images[rows]),
+            masks=torch.from_numpy(self._cache.masks[rows]),
+            volume_statistics=torch.from_numpy(np.asarray(volume)),
+            slice_statistics=torch.from_numpy(np.asarray(each)),
+            positions=torch.from_numpy(rows),
+            parameters=plan.parameters,
+        )
+
+
+def batch_loader(
+    cache: SliceCache, normalisation: NormalisationName, plans: TrainingPlans | EvaluationPlans
+) -> DataLoader[SliceBatch]:
+    """Return a loader of whole batches; a lookup in mapped memory is too cheap to need worker processes."""
+    return DataLoader(CachedBatches(cache, normalisation), sampler=plans, batch_size=None, num_workers=0)

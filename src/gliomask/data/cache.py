@@ -1,0 +1,194 @@
+"""Slices decoded once: uint8 arrays on disk, memory-mapped and shared by every process that reads them.
+
+A cache is complete or absent: it is built in a folder of its own and renamed when it is whole, so neither a kill nor
+a second process building the same one can leave half a cache behind. Knows nothing of PyTorch.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.data.index import DatasetIndex, PatientRecord
+from gliomask.data.index_cache import cache_folder
+from gliomask.data.normalisation import channel_statistics
+from gliomask.data.resampling import SquareFit
+from gliomask.errors import DataError
+from gliomask.volumes.slices import read_image, read_mask
+
+_FORMAT = 1
+_ABANDONED_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class SliceCache:
+    """Every usable slice of a data set at one size, in the order of the index.
+
+    Parameters
+    ----------
+    images
+        (N, size, size, 3) uint8, memory-mapped.
+    masks
+        (N, size, size) uint8, 0 or 1, memory-mapped.
+    volume_statistics, slice_statistics
+        (N, 2, 3) float32: means and standard deviations of the bright voxels of the slice's volume, and of the slice.
+    patients
+        (N,) int64: row of the slice's patient in the index.
+    tumour_pixels
+        (N,) int64: pixels of tumour in the slice at this size.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    volume_statistics: NDArray[np.float32]
+    slice_statistics: NDArray[np.float32]
+    patients: NDArray[np.int64]
+    tumour_pixels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Side of a slice in pixels."""
+        return int(self.images.shape[1])
+
+
+def read_patient(root: Path, patient: PatientRecord) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read a patient's slices and masks from their files.
+
+    Returns
+    -------
+    tuple
+        (S, H, W, 3) uint8 and (S, H, W) bool, in the order of the slice numbers.
+
+    Raises
+    ------
+    UnreadableImageError
+        If a file has changed since it was indexed.
+    """
+    images = np.stack([read_image(root / record.image) for record in patient.slices])
+    masks = np.stack([read_mask(root / record.mask) for record in patient.slices])
+    return images, masks
+
+
+def open_cache(index: DatasetIndex, size: int, *, progress: Callable[[int, int], None] | None = None) -> SliceCache:
+    """Open the cache of an index at one size; build it first where there is none.
+
+    Parameters
+    ----------
+    index
+        What to decode; its fingerprint names the cache, so changed data makes a new one.
+    size
+        Side in pixels that slices are brought to.
+    progress
+        Called with (patients done, patients) while building.
+
+    Raises
+    ------
+    DataError
+        If the index has no slices, or the cache folder cannot be written.
+    """
+    if not index.slice_count:
+        raise DataError(index.root, "no usable slice", "slices with masks", "see `gliomask index` for what is wrong")
+    folder = cache_folder() / "slices" / f"{index.fingerprint[:24]}-{size}"
+    if not (folder / "cache.json").is_file():
+        try:
+            _build(index, size, folder, progress)
+        except OSError as error:
+            raise DataError(
+                folder, f"cannot be written ({error})", "a writable folder with space", "set GLIOMASK_CACHE"
+            ) from error
+    return _load(folder)
+
+
+def _load(folder: Path) -> SliceCache:
+    def array(name: str) -> Any:
+        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    try:
+        description = json.loads((folder / "cache.json").read_text())
+        if description["format"] != _FORMAT:
+            raise ValueError(f"format {description['format']}")  # noqa: TRY301 - one place to say what is wrong
+        return SliceCache(
+            images=array("images"),
+            masks=array("masks"),
+            volume_statistics=array("volume_statistics"),
+            slice_statistics=array("slice_statistics"),
+            patients=array("patients"),
+            tumour_pixels=array("tumour_pixels"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(folder, f"not a cache ({error})", "a cache of this version", "delete the folder") from error
+
+
+def _build(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+    try:
+        _fill(index, size, partial, progress)
+        (partial / "cache.json").write_text(
+            json.dumps({"format": _FORMAT, "fingerprint": index.fingerprint, "size": size, "slices": index.slice_count})
+        )
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not (folder / "cache.json").is_file():
+                raise
+            # another process finished the same cache first: both are equal, keep that one
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    count = index.slice_count
+    open_memmap = np.lib.format.open_memmap
+    images = open_memmap(folder / "images.npy", "w+", np.uint8, (count, size, size, 3))
+    masks = open_memmap(folder / "masks.npy", "w+", np.uint8, (count, size, size))
+    volume_statistics = np.empty((count, 2, 3), np.float32)
+    slice_statistics = np.empty((count, 2, 3), np.float32)
+    patients = np.empty(count, np.int64)
+    tumour_pixels = np.empty(count, np.int64)
+    start = 0
+    for row, patient in enumerate(index.patients):
+        if patient.slices:
+            raw_images, raw_masks = read_patient(index.root, patient)
+            fit = SquareFit(raw_images.shape[1], raw_images.shape[2], size)
+            here = slice(start, start + len(raw_images))
+            images[here] = fit.images(raw_images)
+            masks[here] = fit.masks(raw_masks)
+            volume_statistics[here] = channel_statistics(images[here])
+            slice_statistics[here] = [channel_statistics(image) for image in images[here]]
+            patients[here] = row
+            tumour_pixels[here] = masks[here].sum(axis=(1, 2), dtype=np.int64)
+            start = here.stop
+        if progress is not None:
+            progress(row + 1, len(index.patients))
+    images.flush()
+    masks.flush()
+    np.save(folder / "volume_statistics.npy", volume_statistics)
+    np.save(folder / "slice_statistics.npy", slice_statistics)
+    np.save(folder / "patients.npy", patients)
+    np.save(folder / "tumour_pixels.npy", tumour_pixels)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed builders left behind more than a day ago."""
+    for leftover in parent.glob("*.part-*"):
+        try:
+            abandoned = time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS
+        except FileNotFoundError:
+            continue
+        if abandoned:
+            shutil.rmtree(leftover, ignore_errors=True)

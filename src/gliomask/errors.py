@@ -1,0 +1,76 @@
+"""The errors of gliomask. Knows nothing of any other room.
+
+    GliomaskError                 everything the package raises on purpose
+    ├── UsageError                options that do not fit together             (exit status 2)
+    ├── MissingExtraError         an optional dependency is not installed      (exit status 2)
+    ├── DataError                 a file or folder is not what it should be    (exit status 1)
+    │   ├── UnreadableImageError  one image file cannot be used
+    │   └── SplitMismatchError    a split (or a run) that was made for other data
+    ├── ModelFileError            an exported model or checkpoint that does not hold together
+    └── WeightsError              pretrained weights that can neither be found nor downloaded
+
+Every message says what came, what was expected and the cure, on one line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class GliomaskError(Exception):
+    """Base of everything that gliomask raises on purpose."""
+
+
+class UsageError(GliomaskError):
+    """Options that do not fit together."""
+
+
+class MissingExtraError(GliomaskError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    package
+        Name of the package that could not be imported.
+    extra
+        Extra of gliomask that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; it comes with: pip install 'gliomask[{extra}]'")
+
+
+class DataError(GliomaskError):
+    """A file or folder is not what it should be.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    found
+        What came.
+    expected
+        What was expected.
+    cure
+        What the user can do about it.
+    """
+
+    def __init__(self, path: Path | str, found: str, expected: str, cure: str) -> None:
+        super().__init__(f"{path}: {found}; expected {expected}; {cure}")
+        self.path, self.found, self.expected, self.cure = str(path), found, expected, cure
+
+
+class UnreadableImageError(DataError):
+    """One image file cannot be used."""
+
+
+class SplitMismatchError(DataError):
+    """A split or a run that was made for other data."""
+
+
+class ModelFileError(GliomaskError):
+    """An exported model or a checkpoint that does not hold together."""
+
+
+class WeightsError(GliomaskError):
+    """Pretrained weights that can neither be found nor downloaded."""

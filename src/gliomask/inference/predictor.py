@@ -1,0 +1,115 @@
+"""The one road from slices to a mask: evaluation, command line and Python all take it.
+
+Everything it needs to know about a model comes from model.json. Knows nothing of files other than the model's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.config import NormalisationName
+from gliomask.data.normalisation import normalise, stack_statistics
+from gliomask.data.resampling import SquareFit
+from gliomask.errors import ModelFileError
+from gliomask.files import file_sha256
+from gliomask.inference.engine import OnnxEngine
+from gliomask.models.contract import ModelContract, read_contract
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for a stack of slices.
+
+    Parameters
+    ----------
+    mask
+        (S, H, W) bool: FLAIR abnormality.
+    probabilities
+        (S, H, W) float32, 0 to 1.
+    threshold
+        Probability from which a pixel is in the mask.
+    """
+
+    mask: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    threshold: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pixel at all is in the mask."""
+        return not self.mask.any()
+
+
+class Predictor:
+    """An exported model, ready to predict.
+
+    Parameters
+    ----------
+    engine
+        Computes logits.
+    contract
+        What model.json says.
+    """
+
+    def __init__(self, engine: OnnxEngine, contract: ModelContract) -> None:
+        self._engine, self.contract = engine, contract
+
+    @classmethod
+    def load(cls, path: Path | str, *, batch_size: int = 8, threads: int = 0) -> Predictor:
+        """Load a run folder, or a model.onnx that has its model.json beside it.
+
+        Raises
+        ------
+        ModelFileError
+            If either file is missing or damaged, or they do not belong together.
+        """
+        path = Path(path)
+        model = path / "model.onnx" if path.is_dir() else path
+        if path.is_dir() and not model.is_file():
+            raise ModelFileError(
+                f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`"
+            )
+        if model.suffix != ".onnx":
+            raise ModelFileError(f"{path}: not a model; expected a run folder or a .onnx file")
+        engine = OnnxEngine(model, batch_size=batch_size, threads=threads)
+        contract = read_contract(model.with_suffix(".json"))
+        if file_sha256(model) != contract.onnx_sha256:
+            raise ModelFileError(
+                f"{model}: its checksum is not the one in {model.with_suffix('.json').name}; expected files that were "
+                "exported together; copy both again"
+            )
+        return cls(engine, contract)
+
+    def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """Predict the slices of one patient, or a single slice.
+
+        Parameters
+        ----------
+        images
+            (S, H, W, 3) uint8: pre-contrast T1, FLAIR, post-contrast T1; any H and W. With volume normalisation the
+            grey values are scaled over all S slices together.
+
+        Returns
+        -------
+        Prediction
+            On the grid of the input.
+
+        Raises
+        ------
+        ValueError
+            If the array has another shape or dtype.
+        """
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
+            raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
+        fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size)
+        logits = fit.back(self._engine.logits(self._network_input(fit.images(images))))
+        probabilities = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+        return Prediction(probabilities >= self.contract.threshold, probabilities, self.contract.threshold)
+
+    def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        kind: NormalisationName = "imagenet" if self.contract.normalisation == "imagenet" else "volume"
+        return normalise(squares, stack_statistics(squares, kind))

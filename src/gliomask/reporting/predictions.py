@@ -1,0 +1,67 @@
+"""The pictures of a predicted study: the 2x2 picture, contour pages, the GIF. Knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.evaluation.counts import count_slices
+from gliomask.evaluation.scores import dice
+from gliomask.inference.predictor import Prediction
+from gliomask.reporting.figures import contact_sheet, prediction_figure, save_figure
+from gliomask.reporting.gif import write_gif
+
+
+def write_pictures(
+    folder: Path,
+    name: str,
+    stems: Sequence[str],
+    images: NDArray[np.uint8],
+    truth: NDArray[np.bool_] | None,
+    prediction: Prediction,
+) -> list[Path]:
+    """Write the pictures of a study.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    name
+        Name of the study.
+    stems
+        Name of each slice.
+    images
+        (S, H, W, 3) uint8.
+    truth
+        (S, H, W) bool, or None.
+    prediction
+        Of these slices.
+
+    Returns
+    -------
+    list of Path
+        ``<slice>_prediction.png`` for the slice with most tumour (in the truth if there is one) and, for more than one
+        slice, ``<name>_contours_<page>.png`` and ``<name>.gif``.
+    """
+    number = int((prediction.mask if truth is None else truth).sum(axis=(1, 2)).argmax())
+    figure = prediction_figure(
+        images[number],
+        None if truth is None else truth[number],
+        prediction.probabilities[number],
+        prediction.mask[number],
+        title=stems[number],
+        dice=None if truth is None else float(dice(count_slices(prediction.mask, truth, name))[number]),
+        threshold=prediction.threshold,
+    )
+    written = [folder / f"{stems[number]}_prediction.png"]
+    save_figure(figure, written[0])
+    if len(images) > 1:
+        for page, sheet in enumerate(contact_sheet(images, truth, prediction.mask, title=name), start=1):
+            written.append(folder / f"{name}_contours_{page}.png")
+            save_figure(sheet, written[-1])
+        written.append(folder / f"{name}.gif")
+        write_gif(written[-1], images, truth, prediction.mask, caption=name)
+    return written

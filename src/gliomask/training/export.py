@@ -1,0 +1,125 @@
+"""From the best weights of a run to model.onnx and model.json, checked against the trained network."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from gliomask.config import TrainConfig
+from gliomask.data.split import Split
+from gliomask.errors import ModelFileError
+from gliomask.files import whole_file
+from gliomask.models.checkpoint import load_model
+from gliomask.models.contract import ModelContract, write_contract
+from gliomask.training.environment import versions
+from gliomask.training.run_folder import RunFolder
+
+TOLERANCE = 1e-3
+"""Largest allowed difference of a probability between the trained network and the exported one."""
+
+
+def export(run: RunFolder) -> ModelContract:
+    """Export the best weights of a run and verify the result.
+
+    Returns
+    -------
+    ModelContract
+        What model.json says.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no run.
+    ModelFileError
+        If the weights are missing or damaged, or the exported network answers differently.
+    """
+    config = run.config()
+    net, metadata = load_model(run.best)
+    exported = _to_onnx(net.eval(), config.image_size)
+    difference = largest_difference(net, exported, config.image_size)
+    if difference > TOLERANCE:
+        raise ModelFileError(
+            f"{run.model}: exported probabilities differ by {difference:.2g} from the trained network's; "
+            f"expected at most {TOLERANCE}; report this with environment.json of the run"
+        )
+    contract = ModelContract(
+        name=run.name,
+        architecture=config.model.model,
+        image_size=config.image_size,
+        normalisation=config.normalisation,
+        threshold=config.threshold,
+        training=_training_facts(config, run.split()),
+        scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
+        versions=versions(),
+        onnx_sha256=hashlib.sha256(exported).hexdigest(),
+    )
+    with whole_file(run.model) as part:
+        part.write_bytes(exported)
+    write_contract(contract, run.contract)
+    return contract
+
+
+def _training_facts(config: TrainConfig, split: Split) -> dict[str, Any]:
+    return {
+        "fingerprint": split.fingerprint,
+        "split": split.kind,
+        "patients": len({entry.partition("/")[0] for entry in split.parts["train"]}),
+        "recipe": config.recipe,
+        "epochs": config.optimisation.epochs,
+        "seed": config.seed,
+        "encoder_weights": config.model.encoder_weights,
+    }
+
+
+def _to_onnx(net: nn.Module, size: int) -> bytes:
+    """Return the ONNX file of a network for (batch, 3, size, size) float32 input."""
+    example = torch.zeros(2, 3, size, size)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter warns of its own internals
+            program = torch.onnx.export(
+                net,
+                (example,),
+                input_names=["slices"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+    if program is None:
+        raise ModelFileError(
+            "the exporter returned nothing; expected an ONNX program; check the versions of torch and onnx"
+        )
+    serialised: bytes = program.model_proto.SerializeToString()
+    return serialised
+
+
+def largest_difference(net: nn.Module, exported: bytes, size: int) -> float:
+    """Return the largest absolute difference of probabilities between a network and its exported form.
+
+    Compared on one slice and on a batch of three, of normally distributed input.
+    """
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    for count in (1, 3):
+        slices = torch.randn(count, 3, size, size, generator=generator)
+        with torch.no_grad():
+            expected = net(slices).sigmoid().numpy()
+        (logits,) = session.run(["logits"], {"slices": slices.numpy()})
+        largest = max(largest, float(np.abs(1 / (1 + np.exp(-logits)) - expected).max()))
+    return largest

@@ -1,0 +1,216 @@
+"""Train one model: from an index and a config to a complete run folder.
+
+Joins data, network, module and callbacks; knows nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from gliomask.config import TrainConfig, save_config
+from gliomask.data.batches import CachedBatches, EvaluationPlans, Share, TrainingPlans, batch_loader
+from gliomask.data.cache import SliceCache, open_cache
+from gliomask.data.index import DatasetIndex
+from gliomask.data.split import Split, make_split, save_split
+from gliomask.errors import UsageError
+from gliomask.models.registry import build_model
+from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positions
+from gliomask.training.environment import describe_environment
+from gliomask.training.export import export
+from gliomask.training.module import SegmentationModule
+from gliomask.training.precision import choose_precision
+from gliomask.training.run_folder import RunFolder
+from gliomask.training.state import SafetensorsCheckpointIO, load_state
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a training is started; nothing here changes what is learned.
+
+    Parameters
+    ----------
+    resume
+        Go on from the last complete epoch of the run; start from the beginning if there is none.
+    fast_dev_run
+        One batch of training, one of validation, then export: to see that everything works.
+    progress
+        Show a progress bar.
+    """
+
+    resume: bool = False
+    fast_dev_run: bool = False
+    progress: bool = True
+
+
+class SliceData(lightning.LightningDataModule):
+    """Training and validation batches of a cache; each process takes its share."""
+
+    def __init__(self, cache: SliceCache, split: Split, index: DatasetIndex, config: TrainConfig) -> None:
+        super().__init__()
+        self._cache, self._config = cache, config
+        self.training = split.positions(index, "train")
+        self.validation = split.positions(index, "validation")
+
+    def _share(self) -> Share:
+        return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else Share()
+
+    def plans(self, share: Share) -> TrainingPlans:
+        """Return the batches of a training epoch."""
+        return TrainingPlans(
+            self.training,
+            self._cache.tumour_pixels[self.training] > 0,
+            self._config,
+            share,
+        )
+
+    def train_dataloader(self) -> Any:
+        """Return the training batches."""
+        return batch_loader(self._cache, self._config.normalisation, self.plans(self._share()))
+
+    def val_dataloader(self) -> Any:
+        """Return the validation batches: every slice, in order, unchanged."""
+        size = self._config.optimisation.batch_size
+        plans = EvaluationPlans(self.validation, batch_size=size, share=self._share())
+        return batch_loader(self._cache, self._config.normalisation, plans)
+
+    def examples(self) -> Any:
+        """Return a few validation slices with tumour."""
+        positions = example_positions(self.validation.copy(), self._cache.tumour_pixels)
+        (plan,) = EvaluationPlans(positions, batch_size=len(positions))
+        return CachedBatches(self._cache, self._config.normalisation)[plan]
+
+
+def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOptions = FitOptions()) -> RunFolder:
+    """Train one model and export it.
+
+    Parameters
+    ----------
+    index
+        The data.
+    config
+        All settings; when resuming, the ones the run was started with (`resumed_config`).
+    run
+        Where to write; see `RunFolder` for the files.
+    options
+        How to start.
+
+    Returns
+    -------
+    RunFolder
+        The same folder, complete.
+
+    Raises
+    ------
+    UsageError
+        If a run of this name exists already and is not to be resumed.
+    SplitMismatchError
+        If the run to resume was started on other data.
+    DataError, WeightsError
+        If the data cannot be split or cached, or encoder weights cannot be had.
+    """
+    if run.exists() and not options.resume:
+        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
+    trainer_precision = choose_precision(config.hardware.precision, _accelerator_name(config))
+    config = replace(config, hardware=replace(config.hardware, precision=trainer_precision))
+    split = _prepare_folder(index, config, run)
+    cache = open_cache(index, config.image_size)
+    data = SliceData(cache, split, index, config)
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*is not supported for .* on this device.*")
+        torch.manual_seed(config.seed)
+        resuming = options.resume and run.last.is_file()
+        weights = "none" if resuming else config.model.encoder_weights
+        net = build_model(config.model.model, encoder_weights=weights)
+        module = SegmentationModule(net, config, cache, steps_per_epoch=len(data.plans(Share())))
+        trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
+        trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
+    if trainer.is_global_zero:
+        contract = export(run)
+        _log.info("exported %s, validation Dice %.4f", run.model, contract.scores["validation_dice"])
+    return run
+
+
+def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
+    """Return the settings of a run that is to go on, with more epochs if asked for.
+
+    Raises
+    ------
+    DataError
+        If there is no such run.
+    UsageError
+        If ``epochs`` is less than the run already has.
+    """
+    config = run.config()
+    if epochs is None or epochs == config.optimisation.epochs:
+        return config
+    done = len(run.metrics())
+    if epochs < done:
+        raise UsageError(f"{run.path} has {done} epochs already; expected --epochs of at least that many")
+    return replace(config, optimisation=replace(config.optimisation, epochs=epochs))
+
+
+def _prepare_folder(index: DatasetIndex, config: TrainConfig, run: RunFolder) -> Split:
+    """Write what is known before the first step; config.json comes last, it marks that a run was started."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    if run.split_file.is_file():
+        split = run.split()
+        split.check(index)
+    else:
+        split = make_split(index, config.split)
+        save_split(split, run.split_file)
+    run.write_json(run.environment_file, describe_environment())
+    save_config(config, run.config_file)
+    return split
+
+
+def _next_epoch(run: RunFolder) -> int:
+    return int(load_state(run.last)["epoch"]) + 1
+
+
+def _accelerator_name(config: TrainConfig) -> str:
+    if config.hardware.accelerator in {"auto", "gpu"} and torch.cuda.is_available():
+        return "cuda"
+    return "cpu" if config.hardware.accelerator == "auto" else config.hardware.accelerator
+
+
+def _trainer(
+    config: TrainConfig, run: RunFolder, data: SliceData, options: FitOptions, *, first_epoch: int
+) -> lightning.Trainer:
+    hardware, optimisation = config.hardware, config.optimisation
+    callbacks: list[Callback] = [RunWriter(run, config.model.model, first_epoch), OverlayWriter(data.examples())]
+    if optimisation.early_stopping:
+        callbacks.append(EarlyStopping("val_dice", mode="max", patience=optimisation.early_stopping))
+    if options.progress:
+        callbacks.append(RichProgressBar())
+    one_batch = 1 if options.fast_dev_run else None
+    return lightning.Trainer(
+        accelerator=hardware.accelerator,
+        devices=int(hardware.devices) if hardware.devices.isdigit() else hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy=hardware.strategy,
+        precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
+        max_epochs=1 if options.fast_dev_run else optimisation.epochs,
+        limit_train_batches=one_batch,
+        limit_val_batches=one_batch,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        deterministic=True,
+        logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
+        callbacks=callbacks,
+        plugins=[SafetensorsCheckpointIO()],
+        enable_progress_bar=options.progress,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        default_root_dir=run.path,
+    )

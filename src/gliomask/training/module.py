@@ -1,0 +1,221 @@
+"""The Lightning module: what happens in a training step, a validation step and at the end of an epoch.
+
+Knows nothing of folders, files or the command line.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gliomask.config import OptimisationConfig, TrainConfig
+from gliomask.data.augmentation import augment, prepare
+from gliomask.data.batches import SliceBatch
+from gliomask.data.cache import SliceCache
+from gliomask.models.losses import bce_dice_loss
+
+WARMUP_STEPS = 100
+"""Length of the original project's warm-up."""
+
+
+def learning_rate_factor(step: int, config: OptimisationConfig, steps_per_epoch: int) -> float:
+    """Return the learning rate of a step as a fraction of the highest.
+
+    ``warmup`` is the original project's: a linear rise over 100 steps (or an epoch less one, if that is shorter) that
+    starts anew in every epoch. ``one-cycle`` rises over the first 10 % of the training from a 25th and falls along
+    half a cosine to a 1000th; ``cosine`` only falls.
+    """
+    total = max(config.epochs * steps_per_epoch, 1)
+    if config.lr_scheduler == "warmup":
+        length = min(WARMUP_STEPS, steps_per_epoch - 1)
+        place = step % steps_per_epoch
+        return 1.0 if place >= length else 1 / WARMUP_STEPS * (1 - place / length) + place / length
+    if config.lr_scheduler == "none":
+        return 1.0
+    rise = 0.1 * total if config.lr_scheduler == "one-cycle" else 0.0
+    if step < rise:
+        return 1 / 25 + (1 - 1 / 25) * step / rise
+    fraction = min((step - rise) / max(total - rise, 1), 1.0)
+    return 1e-3 + (1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+class MovingAverage(nn.Module):
+    """Exponential moving average of a network's weights and running statistics.
+
+    Parameters
+    ----------
+    net
+        Network to follow; it is copied.
+    decay
+        Weight of the past; less at the beginning, ``(1 + n) / (10 + n)`` after n updates.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).requires_grad_(requires_grad=False).eval()
+        self.decay = decay
+        self.updates: Tensor
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Move towards the weights of ``net``."""
+        count = int(self.updates)
+        self.updates += 1
+        weight = 1 - min(self.decay, (1 + count) / (10 + count))
+        for mine, theirs in zip(self.net.state_dict().values(), net.state_dict().values(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, weight)
+            else:
+                mine.copy_(theirs)
+
+    def train(self, mode: bool = True) -> MovingAverage:
+        """Stay in evaluation mode."""
+        return self
+
+
+class SegmentationModule(lightning.LightningModule):
+    """One network in training.
+
+    Parameters
+    ----------
+    net
+        Returns logits (B, 1, H, W) for (B, 3, H, W).
+    config
+        All settings.
+    cache
+        Where the slices come from; tells which patient a validation slice belongs to.
+    steps_per_epoch
+        Optimiser steps in an epoch, for the learning-rate schedule.
+    """
+
+    def __init__(self, net: nn.Module, config: TrainConfig, cache: SliceCache, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config = config
+        average = config.optimisation.average
+        self.average = MovingAverage(self.net, average) if average else None
+        self.epoch_metrics: dict[str, float] = {}
+        self._cache_patients, self._steps_per_epoch = cache.patients, steps_per_epoch
+        self._training_sums = self._validation_sums = torch.zeros(0)
+
+    @property
+    def averaged_net(self) -> nn.Module:
+        """The network to validate and keep: the moving average if there is one."""
+        return self.average.net if self.average is not None else self.net
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser and the learning-rate schedule, which moves every step."""
+        config = self.config.optimisation
+        optimiser: torch.optim.Optimizer
+        if config.optimiser == "adamax":
+            optimiser = torch.optim.Adamax(self.net.parameters(), config.learning_rate)
+        else:
+            optimiser = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: learning_rate_factor(step, config, self._steps_per_epoch)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Begin counting anew."""
+        self.epoch_metrics = {}
+        self._training_sums = torch.zeros(5, device=self.device)
+
+    def training_step(self, batch: SliceBatch, _: int) -> Tensor:
+        """Return the loss of a batch."""
+        if batch.parameters is None:
+            raise ValueError("a training batch needs augmentation parameters")
+        inputs, targets = augment(
+            batch.images,
+            batch.masks,
+            volume_statistics=batch.volume_statistics,
+            slice_statistics=batch.slice_statistics,
+            parameters=batch.parameters,
+        )
+        logits = self.net(inputs.contiguous(memory_format=torch.channels_last))
+        loss = bce_dice_loss(logits, targets)
+        counts = _count(logits.detach(), targets, self.config.threshold).sum(dim=0)
+        weighted = loss.new_tensor([0.0, len(targets)])
+        weighted[0] = loss.detach() * len(targets)
+        self._training_sums += torch.cat([counts, weighted])
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the moving average follow."""
+        if self.average is not None:
+            self.average.update(self.net)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin counting anew: one row of tp, fp, fn, summed loss and a mark for each slice of the cache."""
+        self._validation_sums = torch.zeros(len(self._cache_patients), 5, device=self.device)
+
+    def validation_step(self, batch: SliceBatch, _: int) -> None:
+        """Count a batch of unchanged slices."""
+        inputs, targets = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
+        logits = self.averaged_net(inputs.contiguous(memory_format=torch.channels_last))
+        loss = bce_dice_loss(logits, targets)
+        counts = _count(logits, targets, self.config.threshold)
+        rest = torch.stack([loss, torch.ones_like(loss)]).expand(len(targets), 2)
+        self._validation_sums[batch.positions] = torch.cat([counts, rest], dim=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Work out the validation scores."""
+        sums = self.trainer.strategy.reduce(self._validation_sums, reduce_op="sum").cpu().numpy()
+        seen = sums[:, 4] > 0
+        scores = validation_scores(sums[seen, :3], self._cache_patients[seen])
+        self.epoch_metrics |= {"val_loss": float(sums[seen, 3].mean()), **scores}
+        for name in ("val_loss", "val_dice", "val_dice_pooled"):
+            self.log(name, self.epoch_metrics[name], prog_bar=name == "val_dice", rank_zero_only=False)
+
+    def on_train_epoch_end(self) -> None:
+        """Work out the training loss and Dice."""
+        sums = self.trainer.strategy.reduce(self._training_sums, reduce_op="sum").cpu().numpy()
+        tp, fp, fn, loss, slices = map(float, sums)
+        rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.epoch_metrics |= {
+            "train_loss": loss / max(slices, 1),
+            "train_dice_pooled": _dice(tp, fp, fn),
+            "learning_rate": rate,
+        }
+        for name in ("train_loss", "train_dice_pooled", "learning_rate"):
+            self.log(name, self.epoch_metrics[name], prog_bar=name == "train_loss")
+
+
+def validation_scores(counts: np.ndarray[Any, Any], patients: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Return Dice of slices at the network's size, to choose a model by (reported scores come from `evaluate`).
+
+    Parameters
+    ----------
+    counts
+        (N, 3): tp, fp, fn of each slice.
+    patients
+        (N,): the patient of each slice.
+
+    Returns
+    -------
+    dict
+        ``val_dice``: mean over patients of the Dice over all of a patient's slices; ``val_dice_pooled``: Dice over
+        all slices together. Empty against empty is 1.
+    """
+    per_patient = [_dice(*counts[patients == patient].sum(axis=0)) for patient in np.unique(patients)]
+    return {"val_dice": float(np.mean(per_patient)), "val_dice_pooled": _dice(*counts.sum(axis=0))}
+
+
+def _dice(tp: float, fp: float, fn: float) -> float:
+    total = 2 * tp + fp + fn
+    return float(2 * tp / total) if total else 1.0
+
+
+def _count(logits: Tensor, targets: Tensor, threshold: float) -> Tensor:
+    """Return (B, 3) float32 tp, fp, fn of (B, 1, H, W) logits against targets, without leaving the device."""
+    predicted = logits >= math.log(threshold / (1 - threshold))
+    truth = targets > 0.5
+    pairs = (predicted & truth, predicted & ~truth, ~predicted & truth)
+    return torch.stack([pair.sum(dim=(1, 2, 3)) for pair in pairs], dim=1).float()

@@ -1,0 +1,125 @@
+"""Where the files of one training lie, and reading the small ones back. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gliomask.config import TrainConfig, load_config
+from gliomask.data.split import Split, load_split
+from gliomask.errors import DataError
+from gliomask.files import whole_file
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder ``runs/<name>``.
+
+    ======================  =====================================================================
+    ``config.json``         every setting, as it was used
+    ``split.json``          patients (or slices) of each part, and the fingerprint of the data
+    ``environment.json``    versions, processor, git commit
+    ``metrics.csv``         one row an epoch
+    ``tensorboard/``        curves and example overlays
+    ``last.safetensors``    full state after the last complete epoch, for ``--resume``
+    ``best.safetensors``    weights with the highest validation Dice
+    ``model.onnx, .json``   the exported model
+    ======================  =====================================================================
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """Every setting, as it was used."""
+        return self.path / "config.json"
+
+    @property
+    def split_file(self) -> Path:
+        """Who was trained on."""
+        return self.path / "split.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, processor, git commit."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def last(self) -> Path:
+        """Full state for resuming."""
+        return self.path / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """Weights with the highest validation Dice."""
+        return self.path / "best.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The exported model."""
+        return self.path / "model.onnx"
+
+    @property
+    def contract(self) -> Path:
+        """Description of the exported model."""
+        return self.path / "model.json"
+
+    def exists(self) -> bool:
+        """Whether a training was started here."""
+        return self.config_file.is_file()
+
+    def config(self) -> TrainConfig:
+        """Read the settings.
+
+        Raises
+        ------
+        DataError
+            If no training was started here.
+        UsageError
+            If the file was damaged.
+        """
+        if not self.exists():
+            raise DataError(self.path, "no config.json", "a folder that `gliomask train` made", "check the name")
+        return load_config(self.config_file)
+
+    def split(self) -> Split:
+        """Read the split.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or damaged.
+        """
+        return load_split(self.split_file)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Read metrics.csv: one dictionary an epoch, in order; empty before the first epoch ends."""
+        if not self.metrics_file.is_file():
+            return []
+        with self.metrics_file.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    def write_metrics(self, rows: list[dict[str, float]]) -> None:
+        """Write metrics.csv, whole or not at all."""
+        with whole_file(self.metrics_file) as part, part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write_json(self, path: Path, values: dict[str, Any]) -> None:
+        """Write a JSON file of the run, whole or not at all."""
+        with whole_file(path) as part:
+            part.write_text(json.dumps(values, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""Volumes: readers and writers of slices, and phantom patients."""

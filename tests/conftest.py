@@ -1,0 +1,42 @@
+"""What all tests share: a cache folder of their own, and the real slices where they are at hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # so that tests can import builders
+
+UNPACKED = HERE.parent / "data" / "kaggle_3m"
+PACKED = HERE.parent.parent / "shared" / "lgg"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("slices") and not UNPACKED.is_dir() and not PACKED.is_dir():
+        pytest.skip("real LGG slices not found beside the project")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests away from the cache folder of the person who runs them."""
+    monkeypatch.setenv("GLIOMASK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def lgg_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with six real patients and data.csv; tests that use it are marked `slices`."""
+    folder = tmp_path_factory.mktemp("lgg") / "kaggle_3m"
+    if PACKED.is_dir():
+        command = [sys.executable, str(PACKED / "unpack.py"), str(folder), "--patients", "6"]
+        subprocess.run(command, check=True, capture_output=True)
+        return folder
+    folder.mkdir()
+    for patient in sorted(UNPACKED.glob("TCGA_*"))[:6]:
+        (folder / patient.name).symlink_to(patient, target_is_directory=True)
+    shutil.copyfile(UNPACKED / "data.csv", folder / "data.csv")
+    return folder

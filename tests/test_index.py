@@ -1,0 +1,398 @@
+"""The index counts what is there once, lists everything that is wrong, and keeps what can be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from builders import make_mask, make_slice, patient_name, tiny_dataset, write_patient
+from gliomask.data import naming
+from gliomask.data.index import DatasetIndex, Problem, build_index, index_table
+from gliomask.data.index_cache import cache_folder
+from gliomask.errors import DataError
+from gliomask.volumes.slices import read_image, write_image, write_mask
+
+FIRST = patient_name(0)  # TCGA_CS_1000_20000101, which every tiny data set has
+Damage = Callable[[Path], object]
+
+
+def damaged(tmp_path: Path, damage: Damage) -> DatasetIndex:
+    """Return the index of a tiny data set of 3 patients with 3 slices, after something was done to the first one."""
+    tiny_dataset(tmp_path / "kaggle_3m", patients=3)
+    damage(tmp_path / "kaggle_3m" / FIRST)
+    return build_index(tmp_path / "kaggle_3m")
+
+
+def only(index: DatasetIndex) -> Problem:
+    assert len(index.problems) == 1, index.problems
+    return index.problems[0]
+
+
+def test_good_data_have_no_problems(tmp_path: Path) -> None:
+    names = tiny_dataset(tmp_path, patients=4, slices=3)
+    index = build_index(tmp_path)
+    assert index.problems == ()
+    assert tuple(patient.name for patient in index.patients) == names
+    assert (index.slice_count, index.tumour_slice_count) == (12, 8)
+    first = index.patient(FIRST)
+    assert (first.institution, first.tumour_pixels, first.missing) == ("CS", 2, ())
+    assert first.slices[2].image == f"{FIRST}/{FIRST}_3.tif"
+    assert (index.root / first.slices[2].mask).is_file()
+
+
+def test_slices_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    write_patient(tmp_path, FIRST, slices=12)
+    assert [record.number for record in build_index(tmp_path).patients[0].slices] == list(range(1, 13))
+
+
+def test_every_place_in_the_archive_gives_the_same_index(tmp_path: Path) -> None:
+    copy = tmp_path / "lgg-mri-segmentation" / "kaggle_3m"
+    names = tiny_dataset(tmp_path / "kaggle_3m", patients=3)
+    shutil.copytree(tmp_path / "kaggle_3m", copy)
+    whole, inner, above = (build_index(root) for root in (tmp_path, copy, copy.parent))
+    assert whole.problems == inner.problems == above.problems == ()
+    assert whole.fingerprint == inner.fingerprint == above.fingerprint
+    assert tuple(patient.name for patient in whole.patients) == names
+    assert whole.slice_count == 9
+    assert whole.patients[0].clinical == {"RNASeqCluster": "1"}
+
+
+def test_copies_that_differ_are_duplicates(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "a", patients=2)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    write_image(tmp_path / "b" / FIRST / f"{FIRST}_2.tif", make_slice(99))
+    index = build_index(tmp_path)
+    assert only(index).path == f"b/{FIRST}/{FIRST}_2.tif"
+    assert "other content" in only(index).found
+    assert [record.number for record in index.patient(FIRST).slices] == [1, 3]
+
+
+def test_folder_of_one_patient(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    index = build_index(tmp_path / FIRST)
+    assert [patient.name for patient in index.patients] == [FIRST]
+    assert index.patients[0].slices[0].image == f"{FIRST}_1.tif"
+    assert index.patients[0].clinical == {"RNASeqCluster": "1"}
+    assert index.problems == ()
+
+
+def test_linked_patient_folders_are_followed(tmp_path: Path) -> None:
+    write_patient(tmp_path / "elsewhere", FIRST)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / FIRST).symlink_to(tmp_path / "elsewhere" / FIRST, target_is_directory=True)
+    assert build_index(tmp_path / "links").slice_count == 3
+
+
+def test_png_is_indexed_like_tiff(tmp_path: Path) -> None:
+    write_patient(tmp_path / "tif", FIRST, suffix=".tif")
+    write_patient(tmp_path / "png", FIRST, suffix=".png")
+    assert build_index(tmp_path / "tif").fingerprint == build_index(tmp_path / "png").fingerprint
+
+
+def test_files_that_belong_beside_slices_are_no_problem(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    for name in ("README.md", "README_2.md", "LICENSE", "LICENSE.txt", ".DS_Store", f".{FIRST}_1.tif.part"):
+        (tmp_path / FIRST / name).write_text("text")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "what.tif").write_text("text")
+    assert build_index(tmp_path).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "path", "found", "kept"),
+    [
+        pytest.param(lambda f: (f / f"{FIRST}_2_mask.tif").unlink(), "_2.tif", "without mask", [1, 3], id="no mask"),
+        pytest.param(lambda f: (f / f"{FIRST}_2.tif").unlink(), "_2_mask.tif", "without image", [1, 3], id="no image"),
+        pytest.param(lambda f: (f / f"{FIRST}_2.tif").write_bytes(b""), "_2.tif", "0 bytes", [1, 3], id="empty"),
+        pytest.param(lambda f: (f / f"{FIRST}_2_mask.tif").write_text("x"), "_2_mask.tif", "damaged", [1, 3], id="txt"),
+        pytest.param(lambda f: os.truncate(f / f"{FIRST}_2.tif", 500), "_2.tif", "cut-off", [1, 3], id="cut off"),
+        pytest.param(
+            lambda f: write_mask(f / f"{FIRST}_2_mask.tif", make_mask(3, 8)), "_2_mask.tif", "mask of 8 x 8", [1, 3],
+            id="size of mask",
+        ),
+        pytest.param(
+            lambda f: Image.new("L", (16, 16), 100).save(f / f"{FIRST}_2_mask.tif"), "_2_mask.tif", "100", [1, 3],
+            id="values of mask",
+        ),
+        pytest.param(
+            lambda f: Image.new("L", (16, 16)).save(f / f"{FIRST}_2.tif"), "_2.tif", "1 channel", [1, 3], id="channels"
+        ),
+        pytest.param(
+            lambda f: Image.new("I;16", (16, 16)).save(f / f"{FIRST}_2_mask.tif"), "_2_mask.tif", "16 bits", [1, 3],
+            id="depth",
+        ),
+        pytest.param(
+            lambda f: shutil.copy(f / f"{FIRST}_2.tif", f / f"{FIRST}_02.tif"), "_2.tif", "duplicate slice, the same",
+            [1, 2, 3], id="equal duplicate",
+        ),
+        pytest.param(
+            lambda f: write_image(f / f"{FIRST}_2.png", make_slice(9)), "_2.tif", "duplicate slice, with other", [1, 3],
+            id="other duplicate",
+        ),
+        pytest.param(lambda f: (f / "notes.txt").write_text("x"), "notes.txt", "not named like", [1, 2, 3], id="name"),
+        pytest.param(lambda f: (f / f"{FIRST}_x.tif").write_text("x"), "_x.tif", "not named", [1, 2, 3], id="number"),
+    ],
+)  # fmt: skip
+def test_problem_is_listed_and_the_rest_kept(
+    tmp_path: Path, damage: Damage, path: str, found: str, kept: list[int]
+) -> None:
+    index = damaged(tmp_path, damage)
+    problem = only(index)
+    assert problem.path.startswith(FIRST)
+    assert problem.path.endswith(path)
+    assert found in problem.found
+    assert problem.expected
+    assert problem.cure
+    assert [record.number for record in index.patient(FIRST).slices] == kept
+    assert len(index.patients) == 3
+
+
+def test_slice_of_another_size_than_most(tmp_path: Path) -> None:
+    def enlarge(folder: Path) -> None:
+        write_image(folder / f"{FIRST}_3.tif", make_slice(1, 32))
+        write_mask(folder / f"{FIRST}_3_mask.tif", make_mask(1, 32))
+
+    index = damaged(tmp_path, enlarge)
+    assert only(index).found == "a slice of 32 x 32 pixels"
+    assert only(index).expected.startswith("16 x 16")
+    assert index.slice_count == 8
+
+
+def test_gap_in_the_numbers_is_reported_and_the_slices_kept(tmp_path: Path) -> None:
+    folder = write_patient(tmp_path, FIRST, slices=8)
+    for number in (3, 5, 6):
+        (folder / f"{FIRST}_{number}.tif").unlink()
+        (folder / f"{FIRST}_{number}_mask.tif").unlink()
+    index = build_index(tmp_path)
+    assert only(index).path == FIRST
+    assert "without number 3, 5 to 6" in only(index).found
+    assert [record.number for record in index.patients[0].slices] == [1, 2, 4, 7, 8]
+
+
+def test_numbers_that_do_not_start_at_1(tmp_path: Path) -> None:
+    def behead(folder: Path) -> None:
+        (folder / f"{FIRST}_1.tif").unlink()
+        (folder / f"{FIRST}_1_mask.tif").unlink()
+
+    index = damaged(tmp_path, behead)
+    assert "numbered from 2" in only(index).found
+    assert [record.number for record in index.patient(FIRST).slices] == [2, 3]
+
+
+def test_slice_in_the_folder_of_another_patient_is_left_out(tmp_path: Path) -> None:
+    stranger = "TCGA_DU_9999_20000101_1.tif"
+    index = damaged(tmp_path, lambda folder: write_image(folder / stranger, make_slice(1)))
+    assert only(index).path == f"{FIRST}/{stranger}"
+    assert "another patient" in only(index).found
+    assert "move it" in only(index).cure
+    assert len(index.patients) == 3
+
+
+def test_empty_patient_folder(tmp_path: Path) -> None:
+    name = "TCGA_DU_9999_20000101"
+    index = damaged(tmp_path, lambda folder: (folder.parent / name).mkdir())
+    assert (only(index).path, len(index.patients)) == (name, 3)
+    assert "without slices" in only(index).found
+
+
+def test_link_to_nowhere_is_a_problem(tmp_path: Path) -> None:
+    def lose(folder: Path) -> None:
+        (folder / f"{FIRST}_2.tif").unlink()
+        (folder / f"{FIRST}_2.tif").symlink_to(folder / "nowhere.tif")
+
+    assert only(damaged(tmp_path, lose)).found == "no such file"
+
+
+def test_patient_whose_slices_are_all_bad_is_left_out(tmp_path: Path) -> None:
+    def spoil(folder: Path) -> None:
+        for mask in folder.glob("*_mask.tif"):
+            mask.unlink()
+
+    index = damaged(tmp_path, spoil)
+    assert (len(index.problems), len(index.patients)) == (3, 2)
+    with pytest.raises(DataError, match=FIRST):
+        index.patient(FIRST)
+
+
+def test_missing_root_file_as_root_and_empty_root_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "file.tif").write_text("x")
+    (tmp_path / "empty").mkdir()
+    for name, found in (("nowhere", "no such folder"), ("file.tif", "a file"), ("empty", "an empty folder")):
+        with pytest.raises(DataError, match=found) as caught:
+            build_index(tmp_path / name)
+        assert caught.value.path == str(tmp_path / name)
+        assert "kaggle_3m" in caught.value.cure
+
+
+def test_missing_sequences_are_those_equal_to_flair_in_all_slices(tmp_path: Path) -> None:
+    folder = write_patient(tmp_path, FIRST, slices=3)
+    for number in (1, 2, 3):
+        image = read_image(folder / f"{FIRST}_{number}.tif")
+        image[..., 0] = image[..., 1]
+        if number != 2:
+            image[..., 2] = image[..., 1]
+        write_image(folder / f"{FIRST}_{number}.tif", image)
+    assert build_index(tmp_path).patients[0].missing == ("pre",)
+
+
+def test_data_without_a_table_are_no_problem(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    (tmp_path / "data.csv").unlink()
+    index = build_index(tmp_path)
+    assert index.problems == ()
+    assert index.patients[0].clinical == {}
+
+
+def test_blanks_and_patients_without_row_have_no_keys(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    (tmp_path / "data.csv").write_text("Patient,grade,age\nTCGA_CS_1000, ,67\n")
+    index = build_index(tmp_path)
+    assert index.problems == ()
+    assert [patient.clinical for patient in index.patients] == [{"age": "67"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\xff\xfe\x00", "unreadable"),
+        (b"", "columns []"),
+        (b"Patient;grade\nTCGA_CS_1000;2\n", "columns"),
+        (b"Patient,grade\nTCGA_CS_1000,2,3\n", "row 1 (TCGA_CS_1000)"),
+        (b"Patient,grade\nTCGA_CS_1000\n", "row 1 (TCGA_CS_1000)"),
+        (b"Patient,grade\nTCGA_CS_1000,2\nTCGA_CS_1000,3\n", "a second row"),
+        (b"Patient,grade\n,2\n", "without a Patient"),
+    ],
+)
+def test_unusable_table_is_a_problem(tmp_path: Path, content: bytes, found: str) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    (tmp_path / "data.csv").write_bytes(content)
+    index = build_index(tmp_path)
+    assert only(index).path == "data.csv"
+    assert found in only(index).found
+    assert index.slice_count == 6
+
+
+def test_tables_that_differ_are_a_problem(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "a", patients=2)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b" / "data.csv").write_text("Patient,gender\nTCGA_CS_1000,1\n")
+    assert only(build_index(tmp_path)).path == "b/data.csv"
+
+
+def test_fingerprint_depends_on_pixels_and_on_nothing_else(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "a", patients=2)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    mask = tmp_path / "b" / FIRST / f"{FIRST}_1_mask.tif"
+    os.utime(mask, (0, 0))
+    fingerprint = build_index(tmp_path / "a").fingerprint
+    assert build_index(tmp_path / "b").fingerprint == fingerprint
+    write_mask(mask, make_mask(1))
+    assert build_index(tmp_path / "b").fingerprint != fingerprint
+
+
+def test_fingerprint_changes_with_one_grey_value(tmp_path: Path) -> None:
+    path = write_patient(tmp_path, FIRST) / f"{FIRST}_1.tif"
+    before = build_index(tmp_path).fingerprint
+    image = read_image(path)
+    image[3, 4, 2] ^= 1
+    write_image(path, image)
+    assert build_index(tmp_path).fingerprint != before
+
+
+def test_second_index_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_dataset(tmp_path / "data", patients=2)
+    (tmp_path / "data" / "notes.txt").write_text("a problem")
+    first = build_index(tmp_path / "data")
+    monkeypatch.setattr("gliomask.data.index.read_image", None)  # reading a single pixel would now fail
+    assert build_index(tmp_path / "data") == first
+    assert first.problems
+
+
+def test_cache_is_not_used_for_changed_files_or_when_not_wanted(tmp_path: Path) -> None:
+    folder = write_patient(tmp_path / "data", FIRST)
+    first = build_index(tmp_path / "data")
+    write_image(folder / f"{FIRST}_1.tif", make_slice(99))  # of the same size in bytes
+    second = build_index(tmp_path / "data")
+    assert second.fingerprint != first.fingerprint
+    assert build_index(tmp_path / "data", use_cache=False) == second
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: "", lambda text: text[:-20], lambda text: text.replace('"CS"', '"DU"')]
+)
+def test_damaged_cache_is_made_anew(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    tiny_dataset(tmp_path / "data", patients=2)
+    first = build_index(tmp_path / "data")
+    (kept,) = (cache_folder() / "index").iterdir()
+    kept.write_text(damage(kept.read_text()))
+    assert build_index(tmp_path / "data") == first
+    assert json.loads(kept.read_text())["index"]["fingerprint"] == first.fingerprint
+
+
+def test_cache_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_patient(tmp_path / "data", FIRST)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("GLIOMASK_CACHE", str(tmp_path / "file"))
+    assert build_index(tmp_path / "data").slice_count == 3
+
+
+def test_progress_counts_to_the_end(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    calls: list[tuple[int, int]] = []
+    build_index(tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 6) for done in range(1, 7)]
+
+
+def test_table_has_one_row_a_patient(tmp_path: Path) -> None:
+    names = tiny_dataset(tmp_path, patients=3)
+    table = index_table(build_index(tmp_path))
+    assert list(table["patient"]) == list(names)
+    assert list(table.columns[:8]) == [
+        "patient", "institution", "slices", "tumour_slices", "tumour_pixels", "height", "width", "missing",
+    ]  # fmt: skip
+    assert list(table["tumour_pixels"]) == [2, 4, 6]
+    assert list(table["RNASeqCluster"]) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("TCGA_HT_A5RC_19990831_7.tif", ("TCGA_HT_A5RC_19990831", 7, False)),
+        ("TCGA_CS_4941_19960909_012_mask.PNG", ("TCGA_CS_4941_19960909", 12, True)),
+        ("TCGA_CS_4941_19960909_1.tiff", ("TCGA_CS_4941_19960909", 1, False)),
+    ],
+)
+def test_names_are_parsed(name: str, parsed: tuple[str, int, bool]) -> None:
+    result = naming.parse_slice_name(name)
+    assert result is not None
+    assert (result.patient, result.number, result.is_mask) == parsed
+
+
+@pytest.mark.parametrize(
+    "name", ["TCGA_CS_4941_19960909_1.jpg", "TCGA_CS_4941_1996_1.tif", "xTCGA_CS_4941_19960909_1.tif", "1.tif"]
+)
+def test_other_names_are_not(name: str) -> None:
+    assert naming.parse_slice_name(name) is None
+
+
+@pytest.mark.slices
+def test_real_slices_agree_with_their_manifest(lgg_folder: Path) -> None:
+    manifest_file = Path(__file__).resolve().parent.parent.parent / "shared" / "lgg" / "manifest.json"
+    if not manifest_file.is_file():
+        pytest.skip("manifest of the real LGG slices not found beside the project")
+    manifest = json.loads(manifest_file.read_text())
+    index = build_index(lgg_folder)
+    assert index.problems == ()
+    assert [patient.name for patient in index.patients] == sorted(manifest)[:6]
+    for patient in index.patients:
+        expected = manifest[patient.name]
+        assert (len(patient.slices), patient.tumour_slices) == (expected["slices"], expected["positive"])
+        assert patient.clinical["tumor_tissue_site"] == "1"
+    assert np.all(index_table(index)[["height", "width"]] == 256)
