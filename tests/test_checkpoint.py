@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gliomask.errors import ModelFileError
-from gliomask.files import whole_file
+from gliomask.files import file_sha256, whole_file
 from gliomask.models.checkpoint import load_model, save_weights
 from gliomask.models.contract import ModelContract, read_contract, write_contract
 from gliomask.models.registry import MODELS, build_model
