@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gliomask.config import NormalisationName
+from gliomask.data.normalisation import IMAGENET_STATISTICS
+from gliomask.files import file_sha256
+from gliomask.models.contract import ModelContract, write_contract
 from gliomask.volumes.slices import write_image, write_mask
 
 INSTITUTIONS = ("CS", "DU", "HT")
@@ -51,3 +55,75 @@ def tiny_dataset(root: Path, patients: int = 6, slices: int = 3, size: int = 16)
         table.writerow(["Patient", "RNASeqCluster", "gender"])
         table.writerows([name.rsplit("_", 1)[0], number % 3 + 1, ""] for number, name in enumerate(names))
     return tuple(sorted(names))
+
+
+SIDE = 32
+"""Side of the slices that the known model is for."""
+CUT, STEP = 100.0, 10.0
+"""The known model says (FLAIR - CUT) / STEP where nothing is resized: grey levels of tumour are known by hand."""
+
+
+def write_known_model(
+    folder: Path, *, cut: float = CUT, normalisation: NormalisationName = "imagenet", threshold: float = 0.5
+) -> Path:
+    """Write model.onnx and model.json of a network that needs no training, and return the path of model.onnx.
+
+    With ImageNet normalisation its logits are (FLAIR - cut) / STEP in grey levels; with volume normalisation they are
+    STEP times the deviation of FLAIR from the mean of the bright voxels, in standard deviations.
+    """
+    from onnx import TensorProto, checker, helper, save
+
+    gain, offset = STEP, 0.0
+    if normalisation == "imagenet":
+        mean, deviation = IMAGENET_STATISTICS[:, 1].tolist()
+        gain, offset = deviation / STEP, (mean - cut) / STEP
+    numbers = {"gain": gain, "offset": offset}
+    constants = [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in numbers.items()]
+    constants.append(helper.make_tensor("flair", TensorProto.INT64, [1], [1]))
+    nodes = [
+        helper.make_node("Gather", ["slices", "flair"], ["plane"], axis=1),
+        helper.make_node("Mul", ["plane", "gain"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["logits"]),
+    ]
+    slices, logits = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", channels, SIDE, SIDE])
+        for name, channels in (("slices", 3), ("logits", 1))
+    )
+    graph = helper.make_graph(nodes, "known", [slices], [logits], initializer=constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(model, folder / "model.onnx")
+    contract = ModelContract(
+        name="known", architecture="unet", image_size=SIDE, normalisation=normalisation, threshold=threshold,
+        onnx_sha256=file_sha256(folder / "model.onnx"), training={"split": "patient"}, scores={}, versions={},
+    )  # fmt: skip
+    write_contract(contract, folder / "model.json")
+    return folder / "model.onnx"
+
+
+def flair_of(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return (S, H, W, 3) uint8 in which the known model finds exactly these masks (if H and W are SIDE)."""
+    images = np.full((*masks.shape, 3), 30, np.uint8)
+    images[..., 1] = np.where(masks, 200, 20)
+    return images
+
+
+def block(rows: slice, columns: slice, shape: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.bool_]:
+    """Return a mask that is true in a rectangle."""
+    mask = np.zeros(shape, np.bool_)
+    mask[rows, columns] = True
+    return mask
+
+
+def write_known_patient(
+    root: Path, name: str, found: NDArray[np.bool_], truth: NDArray[np.bool_] | None, suffix: str = ".tif"
+) -> Path:
+    """Write slices in which the known model finds `found` (S, SIDE, SIDE), with their masks; return the folder."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    for number, image in enumerate(flair_of(found), start=1):
+        write_image(folder / f"{name}_{number}{suffix}", image)
+        if truth is not None:
+            write_mask(folder / f"{name}_{number}_mask{suffix}", truth[number - 1])
+    return folder

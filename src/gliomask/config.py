@@ -106,6 +106,8 @@ class OptimisationConfig:
     """Stop after so many epochs without a better validation Dice; 0 never stops."""
     empty_ratio: float = 1.0
     """Empty slices drawn in an epoch, for each slice with tumour; 0 takes every slice."""
+    epoch_slices: int = 0
+    """Slices in an epoch, drawn anew each time; 0 takes all that --empty-ratio leaves."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class TrainConfig:
         _require(self.optimisation.epochs >= 1, "epochs", self.optimisation.epochs, ">= 1")
         _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
         _require(self.optimisation.learning_rate > 0, "learning_rate", self.optimisation.learning_rate, "> 0")
+        _require(self.optimisation.epoch_slices >= 0, "epoch_slices", self.optimisation.epoch_slices, ">= 0")
         _require(0 <= self.optimisation.average < 1, "average", self.optimisation.average, "in [0, 1)")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         _require(0 <= self.split.fold < self.split.folds, "fold", self.split.fold, f"0 to {self.split.folds - 1}")

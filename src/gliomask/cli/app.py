@@ -62,6 +62,11 @@ def _guarded(command: str, arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        cure = "check its name, its permissions and the space left"
+        return _complain(command, f"{error.filename}: {error.strerror}; expected a usable file or folder; {cure}", 1)
     return int(status)
 
 

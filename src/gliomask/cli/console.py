@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 """A switch that is off unless it is given."""
+_PAGE = 120
+"""Characters in a line of a table where the output is no terminal."""
 _Options = TypeVar("_Options")
 Progress = Callable[[int, int], None]
 
@@ -62,10 +64,10 @@ class Printer:
 
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else _PAGE).print(table)
 
     def result(self, values: dict[str, Any]) -> None:
         """Print the JSON object for machines."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.errors import DataError
+from gliomask.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from gliomask.inference.predictor import Predictor
@@ -41,6 +41,8 @@ class PredictOptions(OutputOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command; a study that cannot be read is reported and the others go on (exit status 1)."""
     options = parse(PredictOptions, "predict", arguments)
+    if not options.inputs:
+        raise UsageError("nothing to predict; expected slices, or folders of them")
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import find_studies
 
@@ -81,7 +83,6 @@ def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -
     """
     from gliomask.evaluation.counts import count_slices
     from gliomask.evaluation.scores import dice_pooled
-    from gliomask.reporting.predictions import write_pictures
     from gliomask.volumes.slices import write_mask, write_probabilities
 
     folder = options.out / study.name
@@ -89,7 +90,8 @@ def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -
     existing = next((target for target in targets if target.exists()), None)
     if existing is not None and not options.overwrite:
         raise DataError(existing, "exists already", "a new file", "choose another --out, or give --overwrite")
-    images, truth = study.images(), study.truth()
+    images = study.images()
+    truth = study.truth((images.shape[1], images.shape[2]))
     prediction = predictor.predict(images)
     folder.mkdir(parents=True, exist_ok=True)
     for target, mask in zip(targets, prediction.mask, strict=True):
@@ -98,6 +100,8 @@ def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -
         for item, plane in zip(study.slices, prediction.probabilities, strict=True):
             write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
     if not options.no_pictures:
+        from gliomask.reporting.predictions import write_pictures
+
         stems = [item.image.stem for item in study.slices]
         write_pictures(folder, study.name, stems, images, truth, prediction)
     counts = None if truth is None else count_slices(prediction.mask, truth, study.name)

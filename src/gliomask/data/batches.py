@@ -76,7 +76,7 @@ class TrainingPlans(Sampler[BatchPlan]):
     has_tumour
         (N,) bool: which of them show tumour.
     config
-        Seed, batch size (over all processes together), empty slices for each slice with tumour, augmentation.
+        Seed, batch size (over all processes together), slices in an epoch, augmentation.
     share
         Rows of each batch that this process takes.
     """
@@ -93,6 +93,7 @@ class TrainingPlans(Sampler[BatchPlan]):
         ratio = config.optimisation.empty_ratio
         if ratio and len(self._tumour):
             self._empties = min(self._empties, round(ratio * len(self._tumour)))
+        self._limit = config.optimisation.epoch_slices
         self._augmentation, self._batch_size = config.augmentation, config.optimisation.batch_size
         self._seed, self._share, self._epoch = config.seed, share, 0
 
@@ -103,7 +104,8 @@ class TrainingPlans(Sampler[BatchPlan]):
     @property
     def slices(self) -> int:
         """Number of slices in an epoch."""
-        return len(self._tumour) + self._empties
+        count = len(self._tumour) + self._empties
+        return min(count, self._limit) if self._limit else count
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -114,7 +116,7 @@ class TrainingPlans(Sampler[BatchPlan]):
         """Yield this process's share of every batch."""
         rng = np.random.default_rng([self._seed, self._epoch])
         empty = rng.permutation(self._empty)[: self._empties]
-        order = rng.permutation(np.concatenate([self._tumour, empty]))
+        order = rng.permutation(np.concatenate([self._tumour, empty]))[: self.slices]
         for number in range(len(self)):
             positions = order[number * self._batch_size :][: self._batch_size]
             parameters = draw(

@@ -62,57 +62,81 @@ class Study:
                 )
         return np.stack(arrays)
 
-    def truth(self) -> NDArray[np.bool_] | None:
+    def truth(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         """Read the masks, (S, H, W) bool, or return None unless every slice has one.
+
+        Parameters
+        ----------
+        size
+            H and W of the slices.
 
         Raises
         ------
         DataError
-            If a mask cannot be read.
+            If a mask cannot be read or is not of this size.
         """
-        masks = [item.truth for item in self.slices]
-        if any(mask is None for mask in masks):
+        paths = [item.truth for item in self.slices if item.truth is not None]
+        if len(paths) < len(self.slices):
             return None
-        return np.stack([read_mask(mask) for mask in masks if mask is not None])
+        masks = [read_mask(path) for path in paths]
+        for path, mask in zip(paths, masks, strict=True):
+            if mask.shape != size:
+                raise DataError(
+                    path,
+                    f"a mask of {mask.shape[0]} x {mask.shape[1]} pixels",
+                    f"{size[0]} x {size[1]} as its slice",
+                    "make the mask on the grid of the slice, or move it away",
+                )
+        return np.stack(masks)
 
 
 def find_studies(inputs: Iterable[Path]) -> list[Study]:
     """Find the studies in files and folders (searched to any depth).
 
     Slices named ``<study>_<number>`` that lie in one folder form a stack, in order of their numbers; any other slice is
-    a study of its own. A single file that is named is predicted alone. ``*_mask`` files are truth, never input.
+    a study of its own. A single file that is named is predicted alone. ``*_mask`` files are truth, never input: they
+    are passed over, so that ``folder/*`` may be given.
 
     Raises
     ------
     DataError
-        If an input does not exist or holds no slice.
+        If an input does not exist or holds no slice, or all are masks.
     """
     studies: list[Study] = []
+    masks: list[Path] = []
     for path in inputs:
         if path.is_dir():
             found = _in_folder(path)
             if not found:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
+        elif path.is_file() and _is_mask(path):
+            masks.append(path)
         elif path.is_file():
             studies.append(Study(path.stem, (_with_truth(path),)))
         else:
             raise DataError(path, "does not exist", "a slice (TIFF or PNG) or a folder of slices", "check the path")
+    if masks and not studies:
+        raise DataError(masks[0], "is a mask", "a slice", "name the slice; the mask beside it is found")
     return studies
 
 
 def _in_folder(folder: Path) -> list[Study]:
-    stacks: dict[tuple[Path, str], list[tuple[int, Path]]] = {}
+    stacks: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     for file in files:
-        if not file.stem.endswith("_mask"):
+        if not _is_mask(file):
             match = _NUMBERED.fullmatch(file.stem)
-            study, number = (match["study"], int(match["number"])) if match else (file.stem, 0)
-            stacks.setdefault((file.parent, study), []).append((number, file))
+            study, number, alone = (match["study"], int(match["number"]), "") if match else (file.stem, 0, file.name)
+            stacks.setdefault((file.parent, study, alone), []).append((number, file))
     return [
         Study(study, tuple(_with_truth(file) for _, file in sorted(stack)))
-        for (_, study), stack in sorted(stacks.items())
+        for (_, study, _), stack in sorted(stacks.items())
     ]
+
+
+def _is_mask(file: Path) -> bool:
+    return file.stem.endswith("_mask")
 
 
 def _with_truth(image: Path) -> StudySlice:

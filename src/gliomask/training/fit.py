@@ -32,6 +32,13 @@ from gliomask.training.state import SafetensorsCheckpointIO, load_state
 
 _log = logging.getLogger(__name__)
 
+_EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",  # a lookup in mapped memory needs none
+    ".*is not supported for .* on this device.*",
+    ".*in eval mode at the start of training.*",  # the moving average stays in it
+    ".*LeafSpec.*",  # Lightning's own use of what PyTorch deprecates
+)
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -126,8 +133,8 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
     with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*is not supported for .* on this device.*")
+        for message in _EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
         torch.manual_seed(config.seed)
         resuming = options.resume and run.last.is_file()
         weights = "none" if resuming else config.model.encoder_weights

@@ -1,0 +1,138 @@
+"""``gliomask demo``: the whole road in a few minutes, on simulated patients or a folder of one's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.config import AugmentationConfig, ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from gliomask.data.index import DatasetIndex
+    from gliomask.evaluation.evaluate import Evaluation
+
+DEMO = TrainConfig(
+    image_size=96,
+    model=ModelConfig(model="resnet18"),
+    split=SplitConfig(split="fold", folds=4),
+    augmentation=AugmentationConfig(),
+    optimisation=OptimisationConfig(epochs=8, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
+)
+"""Small and quick, to show the road; `gliomask train` without options trains properly."""
+PHANTOMS, PHANTOM_SIZE = 24, 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(OutputOptions):
+    """Simulate patients (or take DATA), look at them, train a small network, score it on unseen patients, predict."""
+
+    data: tyro.conf.Positional[Path | None] = None
+    """Folder in the Kaggle layout; simulated patients if not given."""
+    out: Path = Path("demo")
+    """Folder for everything that is made."""
+    epochs: int = DEMO.optimisation.epochs
+    """Length of the training."""
+    overwrite: Flag = False
+    """Replace the results of an earlier demo."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    options = parse(DemoOptions, "demo", arguments)
+    printer = Printer(options)
+    printer.log_to_screen()
+    start = time.perf_counter()
+    data = options.data or _phantoms(options, printer)
+    index = printer.read_index(data)
+    printer.line(
+        f"data: {len(index.patients)} patients, {index.slice_count} slices, {index.tumour_slice_count} with tumour"
+    )
+    _explore(index, options, printer)
+    run = _train(index, options, printer)
+    evaluation = _evaluate(index, run, options, printer)
+    pictures = _predict(index, evaluation, run, options, printer)
+    minutes = (time.perf_counter() - start) / 60
+    score = evaluation.summary()["dice_patient"]
+    printer.line(f"mean Dice per patient, {score['patients']} unseen patients: {score['mean']:.3f} ({minutes:.1f} min)")
+    printer.line("look at:")
+    for path in (options.out / "explore", run / "tensorboard", options.out / "evaluation" / "patients.csv", *pictures):
+        printer.line(f"  {path}")
+    printer.result({"dice_patient": score, "minutes": minutes, "run": run, "pictures": pictures})
+    return 0
+
+
+def _phantoms(options: DemoOptions, printer: Printer) -> Path:
+    from gliomask.volumes.phantom import write_phantoms
+
+    folder = options.out / "phantoms"
+    if not (folder / "data.csv").is_file():
+        printer.line(f"simulating {PHANTOMS} patients")
+        write_phantoms(folder, patients=PHANTOMS, seed=0, size=PHANTOM_SIZE)
+    return folder
+
+
+def _explore(index: DatasetIndex, options: DemoOptions, printer: Printer) -> None:
+    from gliomask.cli.explore import augmenter
+    from gliomask.reporting.explore import explore
+
+    paths = explore(index, options.out / "explore", augmented=augmenter(DEMO.augmentation, seed=0))
+    printer.line(f"explored: {len(paths)} files in {options.out / 'explore'}")
+
+
+def _train(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Path:
+    import shutil
+    from dataclasses import replace
+
+    from gliomask.training.fit import FitOptions, fit
+    from gliomask.training.run_folder import RunFolder
+
+    folder = options.out / "run"
+    if options.overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    config = replace(DEMO, optimisation=replace(DEMO.optimisation, epochs=options.epochs))
+    printer.line(f"training {config.model.model} at {config.image_size} pixels, {options.epochs} short epochs")
+    quiet = options.quiet or options.json
+    fit(index, config, RunFolder(folder), FitOptions(progress=not quiet))
+    return folder
+
+
+def _evaluate(index: DatasetIndex, run: Path, options: DemoOptions, printer: Printer) -> Evaluation:
+    from gliomask.cli.evaluate import score_rows, subset_positions
+    from gliomask.evaluation.evaluate import evaluate, write_evaluation
+    from gliomask.inference.predictor import Predictor
+
+    with printer.progress("evaluating") as progress:
+        positions = subset_positions(index, run, "test")
+        evaluation = evaluate(Predictor.load(run), index, positions, progress=progress)
+    write_evaluation(evaluation, options.out / "evaluation", {"model": str(run), "subset": "test"})
+    printer.table("unseen patients", ("score", "value"), score_rows(evaluation.summary()))
+    return evaluation
+
+
+def _predict(
+    index: DatasetIndex, evaluation: Evaluation, run: Path, options: DemoOptions, printer: Printer
+) -> list[str]:
+    """Predict the best and the worst of the unseen patients; return where their pictures are."""
+    from gliomask.cli.predict import PredictOptions, predict_study
+    from gliomask.inference.predictor import Predictor
+    from gliomask.inference.studies import find_studies
+
+    rows: list[dict[str, Any]] = sorted(evaluation.patient_rows(), key=lambda row: row["dice"])
+    names = dict.fromkeys((rows[-1]["patient"], rows[0]["patient"]))
+    settings = PredictOptions(inputs=(), model=run, out=options.out / "predictions", overwrite=True)
+    predictor = Predictor.load(run)
+    pictures = []
+    for name in names:
+        folder = (index.root / index.patient(name).slices[0].image).parent
+        for study in find_studies([folder]):
+            result = predict_study(study, predictor, settings)
+            pictures += [str(path) for path in sorted(Path(result["folder"]).glob("*.gif"))]
+            pictures += [str(path) for path in sorted(Path(result["folder"]).glob("*_prediction.png"))]
+    printer.line(f"predicted the best and the worst of them: {settings.out}")
+    return pictures
