@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gliomask.errors import UsageError
+from gliomask.files import whole_file
 
 ModelName = Literal[
     "unet", "original-unet", "original-resnext", "resnet18", "resnet34", "resnet50", "resnext50", "resnext"
@@ -23,6 +24,8 @@ Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
 
 _Config = TypeVar("_Config")
+_EXTENTS = {"shift", "scale", "rotate", "gain", "offset", "noise"}
+"""The augmentation settings that are no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,18 @@ class TrainConfig:
         """
         _require(self.image_size >= 32 and self.image_size % 2 == 0, "image_size", self.image_size, "even, >= 32")
         _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        _require(self.seed >= 0, "seed", self.seed, ">= 0")
         _require(self.optimisation.epochs >= 1, "epochs", self.optimisation.epochs, ">= 1")
         _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
         _require(self.optimisation.learning_rate > 0, "learning_rate", self.optimisation.learning_rate, "> 0")
-        _require(self.optimisation.epoch_slices >= 0, "epoch_slices", self.optimisation.epoch_slices, ">= 0")
         _require(0 <= self.optimisation.average < 1, "average", self.optimisation.average, "in [0, 1)")
+        for name in ("weight_decay", "early_stopping", "empty_ratio", "epoch_slices"):
+            value = getattr(self.optimisation, name)
+            _require(value >= 0, name, value, ">= 0")
+        for name, value in vars(self.augmentation).items():
+            _require(value >= 0, name, value, ">= 0")
+            _require(name in _EXTENTS or value <= 1, name, value, "a probability, 0 to 1")
+        _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         _require(0 <= self.split.fold < self.split.folds, "fold", self.split.fold, f"0 to {self.split.folds - 1}")
 
@@ -228,13 +238,15 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 
 
 def save_config(config: TrainConfig, path: Path) -> None:
-    """Write a config as JSON or, if the name ends in .yaml or .yml, as YAML."""
+    """Write a config as JSON or, if the name ends in .yaml or .yml, as YAML; whole or not at all."""
     if path.suffix in {".yaml", ".yml"}:
         import yaml  # noqa: PLC0415 - only for those who write YAML
 
-        path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+        text = yaml.safe_dump(to_dict(config), sort_keys=False)
     else:
-        path.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        text = json.dumps(to_dict(config), indent=2) + "\n"
+    with whole_file(path) as part:
+        part.write_text(text)
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -257,7 +269,8 @@ def load_config(path: Path) -> TrainConfig:
         raise UsageError(f"{path}: not a readable configuration ({error}); expected JSON or YAML") from error
     except Exception as error:
         if type(error).__module__.startswith("yaml"):
-            raise UsageError(f"{path}: not YAML ({error}); expected a mapping of settings") from error
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{path}: not YAML ({reason}); expected a mapping of settings") from error
         raise
     if not isinstance(values, dict):
         raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")

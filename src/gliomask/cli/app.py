@@ -48,10 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(command: str, arguments: list[str]) -> int:
     try:
         status = import_module(f"gliomask.cli.{command}").main(arguments)
-    except (UsageError, MissingExtraError) as error:
-        return _complain(command, str(error), 2)
     except GliomaskError as error:
-        return _complain(command, str(error), 1)
+        return _complain(command, str(error), 2 if isinstance(error, UsageError | MissingExtraError) else 1)
     except ModuleNotFoundError as error:
         extra = _OPTIONAL.get((error.name or "").partition(".")[0])
         if extra is None:

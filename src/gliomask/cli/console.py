@@ -42,6 +42,17 @@ def parse(kind: type[_Options], command: str, arguments: Sequence[str], default:
     return tyro.cli(kind, prog=prog, args=list(arguments), config=config, default=default)
 
 
+def counter(progress: Progress | None, total: int) -> Callable[[object], None]:
+    """Return a function that moves a bar of ``total`` steps on by one, whatever it is called with."""
+    done = iter(range(1, total + 1))
+
+    def step(_: object) -> None:
+        if progress is not None:
+            progress(next(done), total)
+
+    return step
+
+
 class Printer:
     """Prints for people, or collects one JSON object for machines."""
 
@@ -95,14 +106,12 @@ class Printer:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def log_to_screen(self) -> None:
-        """Let the package's own log lines through, and the libraries' only from warnings up."""
+        """Let the package's own log lines through."""
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger = logging.getLogger("gliomask")
         logger.handlers = [handler]
         logger.setLevel(logging.WARNING if self._output.quiet or self._output.json else logging.INFO)
-        for library in ("lightning.pytorch", "lightning.fabric", "lightning"):
-            logging.getLogger(library).setLevel(logging.WARNING)
 
     def read_index(self, data: Path) -> DatasetIndex:
         """Index a folder with progress; problems are counted on standard error, not listed.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.cli.console import Flag, OutputOptions, Printer, counter, parse
 from gliomask.config import AugmentationConfig, ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DEMO = TrainConfig(
     model=ModelConfig(model="resnet18"),
     split=SplitConfig(split="fold", folds=4),
     augmentation=AugmentationConfig(),
-    optimisation=OptimisationConfig(epochs=8, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
+    optimisation=OptimisationConfig(epochs=5, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
 )
 """Small and quick, to show the road; `gliomask train` without options trains properly."""
 PHANTOMS, PHANTOM_SIZE = 24, 128
@@ -71,9 +72,10 @@ def _phantoms(options: DemoOptions, printer: Printer) -> Path:
     from gliomask.volumes.phantom import write_phantoms
 
     folder = options.out / "phantoms"
-    if not (folder / "data.csv").is_file():
-        printer.line(f"simulating {PHANTOMS} patients")
-        write_phantoms(folder, patients=PHANTOMS, seed=0, size=PHANTOM_SIZE)
+    if not (folder / "data.csv").is_file():  # the last file to be written
+        shutil.rmtree(folder, ignore_errors=True)
+        with printer.progress(f"simulating {PHANTOMS} patients") as progress:
+            write_phantoms(folder, patients=PHANTOMS, seed=0, size=PHANTOM_SIZE, on_patient=counter(progress, PHANTOMS))
     return folder
 
 
@@ -86,9 +88,6 @@ def _explore(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Non
 
 
 def _train(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Path:
-    import shutil
-    from dataclasses import replace
-
     from gliomask.training.fit import FitOptions, fit
     from gliomask.training.run_folder import RunFolder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from gliomask.cli.console import OutputOptions, Printer, parse
+from gliomask.cli.console import OutputOptions, Printer, counter, parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,14 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.volumes.phantom import write_phantoms
 
     printer = Printer(options)
-    names = write_phantoms(options.out, patients=options.patients, seed=options.seed, size=options.size)
+    with printer.progress("simulating patients") as progress:
+        names = write_phantoms(
+            options.out,
+            patients=options.patients,
+            seed=options.seed,
+            size=options.size,
+            on_patient=counter(progress, options.patients),
+        )
     printer.line(f"{len(names)} simulated patients in {options.out}")
     printer.result({"folder": options.out, "patients": names})
     return 0

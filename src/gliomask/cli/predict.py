@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     printer = Printer(options)
     predictor = Predictor.load(options.model)
     studies = find_studies(options.inputs)
+    _require_own_folders(studies)
     results: list[dict[str, Any]] = []
     failed = 0
     with printer.progress("predicting") as progress:
@@ -66,6 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         printer.line(f"{result['study']}: {result['slices']} slices, {found}{dice}; {result['folder']}")
     printer.result({"studies": results, "failed": failed})
     return 1 if failed else 0
+
+
+def _require_own_folders(studies: Sequence[Study]) -> None:
+    twice = [name for name, count in Counter(study.name for study in studies).items() if count > 1]
+    if twice:
+        raise UsageError(
+            f"{twice[0]} is the name of several studies; expected different names, because results go to OUT/NAME; "
+            "predict them one by one, each with its own --out"
+        )
 
 
 def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -> dict[str, Any]:

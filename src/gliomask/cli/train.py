@@ -73,7 +73,7 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
     """Find the few options that decide what the defaults of the others are."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--recipe", default=None)
     parser.add_argument("--config", default=None)
     parser.add_argument("--name", default="0")
     parser.add_argument("--runs", default="runs")
@@ -87,9 +87,12 @@ def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
 def _starting_point(known: argparse.Namespace, folder: Path) -> TrainConfig:
     if known.resume and (folder / "config.json").is_file():
         return load_config(folder / "config.json")
-    if known.config is not None:
-        return load_config(Path(known.config))
-    return RECIPES.get(known.recipe, RECIPES["default"])
+    if known.config is None:
+        return RECIPES.get(known.recipe, RECIPES["default"])
+    config = load_config(Path(known.config))
+    if known.recipe not in {None, config.recipe}:
+        raise UsageError(f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}; give one of them")
+    return config
 
 
 def _require_same_settings(before: TrainConfig, now: TrainConfig) -> None:

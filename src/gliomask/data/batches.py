@@ -22,6 +22,7 @@ from gliomask.config import NormalisationName, TrainConfig
 from gliomask.data.augmentation import AugmentationParameters, draw
 from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import IMAGENET_STATISTICS
+from gliomask.errors import UsageError
 
 
 class SliceBatch(NamedTuple):
@@ -79,6 +80,11 @@ class TrainingPlans(Sampler[BatchPlan]):
         Seed, batch size (over all processes together), slices in an epoch, augmentation.
     share
         Rows of each batch that this process takes.
+
+    Raises
+    ------
+    UsageError
+        If a batch has fewer slices than there are processes.
     """
 
     def __init__(
@@ -88,6 +94,10 @@ class TrainingPlans(Sampler[BatchPlan]):
         config: TrainConfig,
         share: Share = Share(),
     ) -> None:
+        if config.optimisation.batch_size < share.world:
+            raise UsageError(
+                f"batch_size is {config.optimisation.batch_size}; expected at least {share.world}, one slice a device"
+            )
         self._tumour, self._empty = positions[has_tumour], positions[~has_tumour]
         self._empties = len(self._empty)
         ratio = config.optimisation.empty_ratio

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,16 +127,14 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     DataError, WeightsError
         If the data cannot be split or cached, or encoder weights cannot be had.
     """
-    if run.exists() and not options.resume:
+    if run.last.is_file() and not options.resume:
         raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
     trainer_precision = choose_precision(config.hardware.precision, _accelerator_name(config))
     config = replace(config, hardware=replace(config.hardware, precision=trainer_precision))
-    split = _prepare_folder(index, config, run)
+    split = _prepare_folder(index, config, run, keep_split=options.resume)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        for message in _EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message)
+    with torch.random.fork_rng(), _quiet_lightning():
         torch.manual_seed(config.seed)
         resuming = options.resume and run.last.is_file()
         weights = "none" if resuming else config.model.encoder_weights
@@ -167,10 +167,25 @@ def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
     return replace(config, optimisation=replace(config.optimisation, epochs=epochs))
 
 
-def _prepare_folder(index: DatasetIndex, config: TrainConfig, run: RunFolder) -> Split:
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning from advertising, and from warning of its own doings."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _prepare_folder(index: DatasetIndex, config: TrainConfig, run: RunFolder, *, keep_split: bool) -> Split:
     """Write what is known before the first step; config.json comes last, it marks that a run was started."""
     run.path.mkdir(parents=True, exist_ok=True)
-    if run.split_file.is_file():
+    if keep_split and run.split_file.is_file():
         split = run.split()
         split.check(index)
     else:

@@ -32,6 +32,7 @@ def encode(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
         If the state holds anything but tensors, numbers, strings, None, lists, tuples and mappings.
     """
     if isinstance(value, Tensor):
+        name = f"{len(tensors)}{name}"  # keys 1 and "1", or "a/b" and "b" in "a", would have the same name
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if value is None or isinstance(value, bool | int | float | str):
@@ -84,11 +85,11 @@ def load_state(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = (file.metadata() or {})[_KEY]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError) as error:
+        state: dict[str, Any] = decode(json.loads(header), tensors)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not a training state ({error}); expected last.safetensors of a run; train anew without --resume"
         ) from error
-    state: dict[str, Any] = decode(json.loads(header), tensors)
     return state
 
 

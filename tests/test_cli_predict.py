@@ -1,0 +1,246 @@
+"""`predict` and `evaluate`: what they write, what they refuse, and what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from builders import block, flair_of, make_mask, write_known_model, write_known_patient
+from gliomask.cli.app import main
+from gliomask.config import SplitConfig, TrainConfig, save_config
+from gliomask.data.index import build_index
+from gliomask.data.split import make_split, save_split
+from gliomask.evaluation.evaluate import evaluate
+from gliomask.inference.predictor import Predictor
+from gliomask.volumes.slices import read_mask, write_image, write_mask
+
+NOTHING = block(slice(0, 0), slice(0, 0))
+FOUND = np.stack([NOTHING, block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
+TRUTH = np.stack([NOTHING, block(slice(4, 10), slice(6, 20)), block(slice(0, 20), slice(6, 16))])
+DICE = 2 * (84 + 50) / (112 + 84 + 50 + 200)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_known_model(tmp_path_factory.mktemp("known")))
+
+
+def predict(*arguments: str | Path) -> int:
+    return main(["predict", *map(str, arguments)])
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# --- predict
+
+
+def test_stack_with_truth(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = write_known_patient(tmp_path, "case", FOUND, TRUTH), tmp_path / "out"
+    assert predict(folder, "--model", model, "--out", out) == 0
+    masks = [out / "case" / f"case_{number}_mask.tif" for number in (1, 2, 3)]
+    assert np.array_equal(np.stack([read_mask(path) for path in masks]), FOUND)
+    pictures = {"case_3_prediction.png", "case_contours_1.png", "case.gif"}  # slice 3 has most tumour in the truth
+    assert names(out / "case") == {path.name for path in masks} | pictures
+    with Image.open(out / "case" / "case.gif") as gif:
+        assert getattr(gif, "n_frames", 1) == 3
+    for name in ("case_3_prediction.png", "case_contours_1.png"):
+        with Image.open(out / "case" / name) as picture:
+            assert min(picture.size) > 200
+    assert f"case: 3 slices, 162 pixels, Dice {DICE:.4f}; {out}/case" in capsys.readouterr().out
+
+
+def test_lone_slice_without_truth(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = write_known_patient(tmp_path, "case", FOUND, None, suffix=".png"), tmp_path / "out"
+    assert predict(folder / "case_2.png", "--model", model, "--out", out) == 0
+    assert names(out / "case_2") == {"case_2_mask.png", "case_2_prediction.png"}
+    assert np.array_equal(read_mask(out / "case_2" / "case_2_mask.png"), FOUND[1])
+    assert "Dice" not in capsys.readouterr().out
+
+
+def test_empty_mask_is_said_aloud(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_known_patient(tmp_path, "case", FOUND[:1], None)
+    assert predict(folder, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    assert "case: 1 slices, EMPTY MASK: no tumour found" in capsys.readouterr().out
+    assert not read_mask(tmp_path / "out" / "case" / "case_1_mask.tif").any()
+
+
+def test_probabilities_survive_their_file(model: str, tmp_path: Path) -> None:
+    folder, out = write_known_patient(tmp_path, "case", FOUND, None), tmp_path / "out"
+    assert predict(folder, "--model", model, "--out", out, "--no-pictures", "--probabilities", "--quiet") == 0
+    expected = Predictor.load(model).predict(flair_of(FOUND)).probabilities
+    for number, plane in enumerate(expected, start=1):
+        with Image.open(out / "case" / f"case_{number}_probability.tif") as image:
+            kept = np.asarray(image)
+        assert kept.dtype == np.float32
+        assert np.array_equal(kept, plane)
+    assert len(names(out / "case")) == 6
+
+
+def test_results_are_not_overwritten_unless_told(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = write_known_patient(tmp_path, "case", FOUND, None), tmp_path / "out"
+    command = (folder, "--model", model, "--out", out, "--no-pictures", "--quiet")
+    assert predict(*command) == 0
+    mask = out / "case" / "case_2_mask.tif"
+    mask.write_bytes(b"corrected by hand")
+    (out / "case" / "case_1_mask.tif").unlink()  # the first to be written is not the one that exists
+    assert predict(*command) == 1
+    assert "case_2_mask.tif: exists already" in capsys.readouterr().err
+    assert mask.read_bytes() == b"corrected by hand"
+    assert not (out / "case" / "case_1_mask.tif").exists()
+    assert predict(*command, "--overwrite") == 0
+    assert np.array_equal(read_mask(mask), FOUND[1])
+
+
+def test_broken_study_does_not_stop_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    for name in ("first", "middle", "last"):
+        write_known_patient(data, name, FOUND, None)
+    broken = data / "middle" / "middle_2.tif"
+    broken.write_bytes(broken.read_bytes()[:500])
+    assert predict(data, "--model", model, "--out", out, "--no-pictures", "--json") == 1
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert [study["study"] for study in result["studies"]] == ["first", "last"]
+    assert result["failed"] == 1
+    assert printed.err.startswith(f"{broken}: ")
+    assert printed.err.count("\n") == 1
+    assert names(out) == {"first", "last"}
+
+
+def test_json_says_what_was_found(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_known_patient(tmp_path / "data", "with", FOUND, TRUTH)
+    write_known_patient(tmp_path / "data", "without", FOUND[:1], None)
+    assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--json") == 0
+    one, other = json.loads(capsys.readouterr().out)["studies"]
+    assert one == {
+        "study": "with", "folder": f"{tmp_path}/out/with", "slices": 3, "tumour_pixels": 162,
+        "dice": pytest.approx(DICE),
+    }  # fmt: skip
+    assert (other["tumour_pixels"], other["dice"]) == (0, None)
+
+
+def test_mask_of_another_size_is_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_known_patient(tmp_path, "case", FOUND, TRUTH)
+    write_mask(folder / "case_2_mask.tif", make_mask(9, size=20))
+    assert predict(folder, "--model", model, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "case_2_mask.tif: a mask of 20 x 20 pixels; expected 32 x 32" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", [(20, 50), (70, 33)])
+def test_mask_has_the_size_of_its_slice(model: str, tmp_path: Path, size: tuple[int, int]) -> None:
+    truth = block(slice(5, 15), slice(8, 20), size)
+    write_image(tmp_path / "scan.png", flair_of(truth[np.newaxis])[0])
+    assert predict(tmp_path / "scan.png", "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    mask = read_mask(tmp_path / "out" / "scan" / "scan_mask.png")
+    assert mask.shape == size
+    assert (mask & truth).sum() > 0.7 * truth.sum()
+
+
+def test_nothing_to_predict_is_wrong_usage(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict("--model", model) == 2
+    assert "nothing to predict" in capsys.readouterr().err
+
+
+def test_studies_of_one_name_are_refused(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for visit in ("before", "after"):
+        write_known_patient(tmp_path / "data" / visit, "case", FOUND, None)
+    assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--overwrite") == 2
+    assert "case is the name of several studies" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_known_patient(tmp_path, "case", FOUND, None)
+    assert predict(folder, "--model", tmp_path / "model.onnx") == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"gliomask predict: {tmp_path}/model.onnx: no such file")
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+def test_model_is_required(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        predict(tmp_path)
+    assert left.value.code == 2
+
+
+def test_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_known_patient(tmp_path, "case", FOUND, None)
+    (tmp_path / "out").write_text("a file")
+    assert predict(folder, "--model", model, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith(f"gliomask predict: {tmp_path}/out/case: ")
+
+
+# --- evaluate
+
+
+def patients(root: Path, count: int = 4) -> Path:
+    for number in range(count):
+        write_known_patient(root, f"TCGA_CS_{number:04}_20000101", FOUND, np.roll(FOUND, number, axis=1))
+    return root
+
+
+def test_evaluation_of_a_model_file(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = patients(tmp_path / "data")
+    command = ["evaluate", str(data), "--model", model, "--subset", "all", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    kept = json.loads((tmp_path / "out" / "summary.json").read_text())
+    index = build_index(data)
+    assert kept["scores"] == evaluate(Predictor.load(model), index).summary()
+    assert (kept["subset"], kept["slices"], kept["threshold"]) == ("all", 12, 0.5)
+    assert kept["data_fingerprint"] == index.fingerprint
+    assert len((tmp_path / "out" / "patients.csv").read_text().splitlines()) == 5
+    assert f"{kept['scores']['dice_patient']['mean']:.4f}" in shown
+    assert "0 of 4" in shown
+    assert str(tmp_path / "out" / "patients.csv") in shown
+
+
+@pytest.mark.parametrize("subset", ["test", "validation", "train"])
+def test_evaluation_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], subset: str) -> None:
+    data, run = patients(tmp_path / "data"), tmp_path / "run"
+    write_known_model(run)
+    split = make_split(build_index(data), SplitConfig())
+    save_config(TrainConfig(), run / "config.json")
+    save_split(split, run / "split.json")
+    assert main(["evaluate", str(data), "--model", str(run), "--subset", subset, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    table = (run / subset / "patients.csv").read_text().splitlines()[1:]
+    assert tuple(line.partition(",")[0] for line in table) == split.parts[subset]
+    assert printed == json.loads((run / subset / "summary.json").read_text())
+    assert printed["slices"] == 3 * len(split.parts[subset])
+
+
+def test_split_needs_the_run(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = patients(tmp_path / "data", 1)
+    assert main(["evaluate", str(data), "--model", model]) == 2
+    assert "--subset test needs the run folder" in capsys.readouterr().err
+
+
+def test_run_without_split_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = patients(tmp_path / "data", 1)
+    write_known_model(tmp_path / "run")
+    assert main(["evaluate", str(data), "--model", str(tmp_path / "run")]) == 1
+    told = capsys.readouterr().err
+    assert "split.json: not a usable split" in told
+    assert told.count("\n") == 1
+
+
+def test_batch_size_of_evaluation_changes_no_score(model: str, tmp_path: Path) -> None:
+    data = patients(tmp_path / "data", 2)
+    scores = []
+    for size in ("1", "8"):
+        command = ["evaluate", str(data), "--model", model, "--subset", "all", "--batch-size", size, "--quiet"]
+        assert main([*command, "--out", str(tmp_path / size)]) == 0
+        scores.append((tmp_path / size / "summary.json").read_text())
+    assert scores[0] == scores[1]
+    assert json.loads(scores[0])["slices"] == 6

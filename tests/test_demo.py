@@ -1,0 +1,47 @@
+"""The demo does the whole road and says where to look. `make demo` runs it at its real size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gliomask.cli import app, demo
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the demo small: five phantoms of 32 pixels, one short epoch."""
+    optimisation = replace(demo.DEMO.optimisation, epoch_slices=16)
+    monkeypatch.setattr(demo, "DEMO", replace(demo.DEMO, image_size=32, optimisation=optimisation))
+    monkeypatch.setattr(demo, "PHANTOMS", 5)
+    monkeypatch.setattr(demo, "PHANTOM_SIZE", 32)
+
+
+@pytest.mark.usefixtures("small")
+def test_demo_makes_everything_and_can_be_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo"
+    command = ["demo", "--out", str(out), "--epochs", "1"]
+    assert app.main(command) == 0
+    said = capsys.readouterr().out
+    for name in ("explore/distribution.png", "run/model.onnx", "evaluation/summary.json", "evaluation/patients.csv"):
+        assert (out / name).is_file(), name
+    pictures = [line.strip() for line in said.partition("look at:")[2].splitlines() if line.strip()]
+    assert all(Path(picture).exists() for picture in pictures)
+    assert any(picture.endswith(".gif") for picture in pictures)
+    assert app.main(command) == 2  # the run is there already
+    assert app.main([*command, "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dice_patient"]["patients"] >= 1
+
+
+@pytest.mark.usefixtures("small")
+def test_demo_takes_a_folder(tmp_path: Path) -> None:
+    data = tmp_path / "mine"
+    assert app.main(["phantom", str(data), "--patients", "5", "--size", "32", "--seed", "7", "--quiet"]) == 0
+    assert app.main(["demo", str(data), "--out", str(tmp_path / "demo"), "--epochs", "1", "--quiet"]) == 0
+    names = {folder.name for folder in data.iterdir() if folder.is_dir()}
+    predicted = {folder.name for folder in (tmp_path / "demo" / "predictions").iterdir()}
+    assert predicted <= names
+    assert not (tmp_path / "demo" / "phantoms").exists()

@@ -1,0 +1,80 @@
+"""The documentation is true: its commands parse, its quick tour runs, its tables name what exists."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from gliomask.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+README = PAGES[0].read_text()
+
+
+class ParsedError(Exception):
+    """Raised in place of running a command whose options were accepted."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def documented_commands() -> list[str]:
+    indented = (line for page in PAGES for line in page.read_text().splitlines() if line.startswith("    "))
+    lines = {line.strip() for line in (*indented, *"\n".join(blocks("console")).splitlines())}
+    return sorted(line for line in lines if line.startswith("gliomask "))
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_documented_command_is_accepted(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, command, *arguments = shlex.split(line.partition("  #")[0])
+    module = import_module(f"gliomask.cli.{command}")
+    monkeypatch.chdir(tmp_path)  # no run of the reader's own is looked at
+
+    def parsed(*_: object) -> None:
+        raise ParsedError
+
+    monkeypatch.setattr(module, "Printer", parsed)
+    with pytest.raises(ParsedError):
+        module.main(arguments)
+    assert capsys.readouterr().err == ""
+
+
+def test_quick_tour_runs_as_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tour,) = blocks("console")
+    for line in tour.splitlines():
+        assert app.main([*shlex.split(line)[1:], "--quiet"]) == 0, line
+    assert (tmp_path / "explore" / "distribution.png").is_file()
+    assert (tmp_path / "runs" / "first" / "test" / "summary.json").is_file()
+    assert len(list((tmp_path / "predictions").rglob("*.gif"))) == 6
+    (example,) = blocks("python")
+    (tmp_path / "example.py").write_text(example)
+    names = runpy.run_path(str(tmp_path / "example.py"))
+    assert names["prediction"].mask.shape == names["truth"].shape
+    assert names["scores"]["dice_patient"]["patients"] == 6
+
+
+def test_commands_table_lists_every_command() -> None:
+    table = README.partition("## Commands")[2].partition("## A first model")[0]
+    assert set(re.findall(r"^\| `gliomask ([a-z]+)", table, flags=re.MULTILINE)) == set(app.COMMANDS)
+
+
+def test_links_and_pictures_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_modules_named_in_the_architecture_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for module in re.findall(r"`((?:data|models|training|inference|evaluation|reporting|cli)/\w+\.py)`", text):
+        assert (ROOT / "src" / "gliomask" / module).is_file(), module

@@ -1,0 +1,247 @@
+"""The predictor: masks by hand on the input's grid, a threshold with one home, and models that do not hold together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from builders import CUT, SIDE, STEP, block, flair_of, write_known_model
+from gliomask.errors import ModelFileError
+from gliomask.inference.engine import OnnxEngine
+from gliomask.inference.predictor import Predictor
+from gliomask.models.contract import read_contract
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_known_model(tmp_path_factory.mktemp("known"))
+
+
+@pytest.fixture(scope="module")
+def whole_volume(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return Predictor.load(write_known_model(tmp_path_factory.mktemp("volume"), normalisation="volume"))
+
+
+def grey(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return one slice (1, H, W, 3) with these FLAIR values and other values elsewhere."""
+    images = np.full((1, *values.shape, 3), 255, np.uint8)
+    images[0, ..., 1] = values
+    return images
+
+
+def every_grey_level() -> NDArray[np.uint8]:
+    return (np.arange(SIDE * SIDE) % 256).astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def rewrite(model: Path, folder: Path, **changes: object) -> Path:
+    """Copy a model, change fields of its model.json, and return the copy."""
+    shutil.copytree(model.parent, folder)
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder / "model.onnx"
+
+
+# --- masks
+
+
+def test_known_model_finds_the_grey_levels_above_its_cut(model: Path) -> None:
+    levels = every_grey_level()
+    prediction = Predictor.load(model).predict(grey(levels))
+    expected = 1 / (1 + np.exp(-(levels.astype(float) - CUT) / STEP))
+    clear = levels != CUT  # probability one half is at the mercy of rounding
+    assert np.array_equal(prediction.mask[0][clear], (levels > CUT)[clear])
+    assert np.allclose(prediction.probabilities[0], expected, atol=1e-5)
+    assert prediction.mask.dtype == np.bool_
+    assert prediction.probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 64), (256, 256), (45, 45), (31, 33), (40, 100), (101, 37)])
+def test_mask_comes_back_on_the_grid_of_the_input(model: Path, size: tuple[int, int]) -> None:
+    height, width = size
+    top, bottom, left, right = height // 8, height // 2, width // 4, width - width // 8  # nothing symmetrical
+    truth = block(slice(top, bottom), slice(left, right), size)
+    mask = Predictor.load(model).predict(flair_of(truth[np.newaxis])).mask
+    blur = -(-max(size) // SIDE) if max(size) != SIDE else 0  # one pixel of the network
+    inside = block(slice(top + blur, bottom - blur), slice(left + blur, right - blur), size)
+    around = block(slice(max(0, top - blur), bottom + blur), slice(max(0, left - blur), right + blur), size)
+    assert mask.shape == (1, *size)
+    assert inside.any()
+    assert mask[0][inside].all()
+    assert not mask[0][~around].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
+def test_any_size_is_answered_pixel_by_pixel(model: Path, height: int, width: int, count: int) -> None:
+    images = np.random.default_rng(height * 71 + width).integers(0, 256, (count, height, width, 3), np.uint8)
+    prediction = Predictor.load(model).predict(images)
+    assert prediction.mask.shape == prediction.probabilities.shape == (count, height, width)
+    assert prediction.probabilities.min() >= 0
+    assert prediction.probabilities.max() <= 1
+    assert np.array_equal(prediction.mask, prediction.probabilities >= prediction.threshold)
+
+
+def test_batch_size_does_not_change_the_answer(model: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 40, 50, 3), np.uint8)
+    one, *others = (Predictor.load(model, batch_size=size).predict(images) for size in (1, 3, 8))
+    assert all(np.array_equal(one.probabilities, other.probabilities) for other in others)
+    assert one.mask.any()
+
+
+def test_slices_keep_their_order(model: Path) -> None:
+    found = np.stack([block(slice(number, number + 3), slice(0, SIDE)) for number in range(0, 20, 2)])
+    mask = Predictor.load(model, batch_size=4).predict(flair_of(found)).mask
+    assert np.array_equal(mask, found)
+
+
+def test_nothing_found_is_empty(model: Path) -> None:
+    predictor = Predictor.load(model)
+    nothing = np.zeros((2, SIDE, SIDE), np.bool_)
+    one_pixel = nothing.copy()
+    one_pixel[1, 3, 4] = True
+    assert predictor.predict(flair_of(nothing)).is_empty
+    assert not predictor.predict(flair_of(one_pixel)).is_empty
+
+
+# --- threshold
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.9])
+def test_threshold_has_one_home_and_it_is_model_json(model: Path, tmp_path: Path, threshold: float) -> None:
+    predictor = Predictor.load(rewrite(model, tmp_path / "copy", threshold=threshold))
+    levels = every_grey_level()
+    prediction = predictor.predict(grey(levels))
+    cut = CUT + STEP * np.log(threshold / (1 - threshold))  # where the logistic function passes the threshold
+    clear = np.abs(levels - cut) > 1e-3
+    assert prediction.threshold == threshold
+    assert np.array_equal(prediction.mask[0][clear], (levels > cut)[clear])
+
+
+# --- normalisation over the volume
+
+
+def two_slices() -> NDArray[np.uint8]:
+    """Return a dark and a bright slice; in each the upper half is 20 grey levels brighter."""
+    images = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    for number, level in enumerate((60, 180)):
+        images[number] = level
+        images[number, : SIDE // 2] = level + 20
+    return images
+
+
+def test_a_stack_is_normalised_over_all_its_slices(whole_volume: Predictor) -> None:
+    mask = whole_volume.predict(two_slices()).mask  # the mean is 130: between the slices
+    assert not mask[0].any()
+    assert mask[1].all()
+
+
+def test_a_lone_slice_is_normalised_by_itself(whole_volume: Predictor) -> None:
+    upper = block(slice(0, SIDE // 2), slice(0, SIDE))
+    for images in two_slices():
+        assert np.array_equal(whole_volume.predict(images[np.newaxis]).mask[0], upper)
+
+
+def test_fixed_normalisation_knows_no_neighbours(model: Path) -> None:
+    predictor, images = Predictor.load(model), two_slices()
+    alone = [predictor.predict(image[np.newaxis]).probabilities[0] for image in images]
+    assert np.array_equal(predictor.predict(images).probabilities, np.stack(alone))
+
+
+# --- wrong input
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((SIDE, SIDE, 3), np.uint8),
+        np.zeros((1, 3, SIDE, SIDE), np.uint8),
+        np.zeros((1, SIDE, SIDE, 4), np.uint8),
+        np.zeros((1, SIDE, SIDE, 3), np.float32),
+        np.zeros((1, SIDE, SIDE, 3), np.int16),
+        np.zeros((0, SIDE, SIDE, 3), np.uint8),
+        np.zeros((1, 0, SIDE, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(model: Path, images: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(S, H, W, 3\) uint8"):
+        Predictor.load(model).predict(images)
+
+
+# --- model files
+
+
+def test_run_folder_and_file_are_the_same_model(model: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    one, other = (Predictor.load(path).predict(images) for path in (model, str(model.parent)))
+    assert np.array_equal(one.probabilities, other.probabilities)
+    assert Predictor.load(model.parent).contract == read_contract(model.with_suffix(".json"))
+
+
+def test_model_may_have_another_name(model: Path, tmp_path: Path) -> None:
+    for suffix in (".onnx", ".json"):
+        shutil.copyfile(model.with_suffix(suffix), tmp_path / f"mine{suffix}")
+    assert Predictor.load(tmp_path / "mine.onnx").contract.name == "known"
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        Predictor.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(path if path.is_dir() else path.with_suffix("")))
+    return message
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.json"])
+def test_missing_half_is_refused(model: Path, tmp_path: Path, name: str) -> None:
+    copy = rewrite(model, tmp_path / "copy")
+    (copy.parent / name).unlink()
+    assert name in refused(copy)
+    assert name in refused(copy.parent)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.json"])
+@pytest.mark.parametrize("kept", [0, 40])
+def test_cut_off_half_is_refused(model: Path, tmp_path: Path, name: str, kept: int) -> None:
+    copy = rewrite(model, tmp_path / "copy")
+    (copy.parent / name).write_bytes((copy.parent / name).read_bytes()[:kept])
+    assert name in refused(copy)
+
+
+def test_halves_of_two_models_are_refused(model: Path, tmp_path: Path) -> None:
+    other = write_known_model(tmp_path / "other", cut=150)
+    copy = rewrite(model, tmp_path / "copy")
+    shutil.copyfile(other.with_suffix(".json"), copy.with_suffix(".json"))
+    assert "checksum" in refused(copy)
+    shutil.copyfile(other, copy)
+    assert Predictor.load(copy).contract.name == "known"  # now they belong together
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 30, "0.5", None])
+def test_impossible_threshold_is_refused(model: Path, tmp_path: Path, threshold: object) -> None:
+    assert "threshold" in refused(rewrite(model, tmp_path / "copy", threshold=threshold))
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"12345678")
+    assert "expected a run folder or a .onnx file" in refused(tmp_path / "weights.safetensors")
+    assert "expected a run folder" in refused(tmp_path / "nowhere")
+    assert "gliomask train --resume" in refused(tmp_path)
+
+
+def test_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
+    from onnx import load, save
+
+    path = write_known_model(tmp_path)
+    network = load(path)
+    network.graph.input[0].name = network.graph.node[0].input[0] = "pixels"
+    save(network, path)
+    with pytest.raises(ModelFileError, match="expected slices and logits"):
+        OnnxEngine(path)
