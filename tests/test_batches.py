@@ -27,6 +27,7 @@ from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.errors import UsageError
 
 TUMOUR, EMPTY = 10, 25
+WHOLE = Share()
 POSITIONS = np.arange(100, 100 + TUMOUR + EMPTY)
 HAS_TUMOUR = np.arange(TUMOUR + EMPTY) % 7 < 2
 
@@ -36,7 +37,7 @@ def config(seed: int = 0, **optimisation: float) -> TrainConfig:
     return TrainConfig(seed=seed, optimisation=OptimisationConfig(**values))  # type: ignore[arg-type]
 
 
-def plans(settings: TrainConfig, epoch: int = 0, share: Share = Share()) -> list[BatchPlan]:
+def plans(settings: TrainConfig, epoch: int = 0, share: Share = WHOLE) -> list[BatchPlan]:
     made = TrainingPlans(POSITIONS, HAS_TUMOUR, settings, share)
     made.set_epoch(epoch)
     batches = list(made)
@@ -143,7 +144,7 @@ def test_defect_worker_seeds_differ_between_devices() -> None:
 
 
 def test_two_devices_together_make_the_batch_of_one() -> None:
-    whole, *shares = (plans(config(), 1, share) for share in (Share(), Share(0, 2), Share(1, 2)))
+    whole, *shares = (plans(config(), 1, share) for share in (WHOLE, Share(0, 2), Share(1, 2)))
     for batch, *parts in zip(whole, *shares, strict=True):
         usable = len(batch.positions) // 2 * 2
         for rank, part in enumerate(parts):

@@ -210,6 +210,11 @@ def test_resuming_takes_the_settings_of_the_run(interrupted: list[str], started:
     assert settings.optimisation == ORIGINAL.optimisation
 
 
+def test_settings_of_an_earlier_run_count_only_when_resuming(interrupted: list[str], started: Started) -> None:
+    assert main([argument for argument in interrupted if argument != "--resume"]) == 0
+    assert started[0][0].settings == DEFAULT
+
+
 def test_resuming_with_more_epochs(interrupted: list[str], started: Started) -> None:
     assert main([*interrupted, "--epochs", "40"]) == 0
     assert started[0][0].settings.optimisation.epochs == 40

@@ -10,6 +10,7 @@ import typing
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def _other(value: Any, hint: Any) -> Any:
         return altered(value)
     if typing.get_origin(hint) is typing.Literal:
         return next(choice for choice in typing.get_args(hint) if choice != value)
-    return {int: lambda: value + 2, float: lambda: value / 2 + 0.01, str: lambda: f"{value}x"}[hint]()
+    return f"{value}x" if hint is str else hint(value / 2 + 0.01 if hint is float else value + 2)
 
 
 def leaves(kind: type) -> Iterator[tuple[type, str]]:
@@ -212,7 +213,7 @@ def test_every_setting_has_a_docstring_for_the_help() -> None:
     tree = ast.parse(inspect.getsource(config))
     described = set()
     for body in (node.body for node in tree.body if isinstance(node, ast.ClassDef)):
-        for field, text in zip(body, body[1:], strict=False):
+        for field, text in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
                 assert isinstance(text.value, ast.Constant)
                 assert str(text.value.value).rstrip().endswith(".")
@@ -235,3 +236,9 @@ def test_settings_cannot_be_changed_after_they_were_checked() -> None:
 def test_json_is_plain_and_complete(tmp_path: Path) -> None:
     save_config(TrainConfig(), tmp_path / "config.json")
     assert json.loads((tmp_path / "config.json").read_text()) == to_dict(TrainConfig())
+
+
+def test_a_file_by_hand_starts_from_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"recipe": "original", "optimisation": {"epochs": 3}}')
+    expected = replace(ORIGINAL, optimisation=replace(ORIGINAL.optimisation, epochs=3))
+    assert load_config(tmp_path / "mine.json") == expected

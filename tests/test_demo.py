@@ -31,7 +31,8 @@ def test_demo_makes_everything_and_can_be_repeated(tmp_path: Path, capsys: pytes
     pictures = [line.strip() for line in said.partition("look at:")[2].splitlines() if line.strip()]
     assert all(Path(picture).exists() for picture in pictures)
     assert any(picture.endswith(".gif") for picture in pictures)
-    assert app.main(command) == 2  # the run is there already
+    assert app.main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
     assert app.main([*command, "--overwrite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dice_patient"]["patients"] >= 1
 

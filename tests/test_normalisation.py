@@ -28,7 +28,8 @@ def test_bright_statistics_by_hand() -> None:
 def test_channels_are_independent() -> None:
     statistics = channel_statistics(column([0, 100, 200], [50, 50, 50], [0, 0, 0]))
     assert statistics.tolist() == [[150, 50, 0], [50, 1, 1]]
-    assert (statistics.shape, statistics.dtype) == ((2, 3), np.float32)
+    assert statistics.shape == (2, 3)
+    assert statistics.dtype == np.float32
 
 
 @given(level=st.integers(1, 255), count=st.integers(1, 50))
@@ -96,7 +97,9 @@ def test_normalised_slices_are_what_a_network_takes() -> None:
     images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     before = images.copy()
     planes = normalise(images, np.array([[0, 0, 0], [1, 1, 1]], np.float32))
-    assert (planes.shape, planes.dtype, planes.flags.c_contiguous) == ((2, 3, 4, 5), np.float32, True)
+    assert planes.shape == (2, 3, 4, 5)
+    assert planes.dtype == np.float32
+    assert planes.flags.c_contiguous
     assert np.array_equal(planes.transpose(0, 2, 3, 1), images)
     assert np.array_equal(images, before)
 

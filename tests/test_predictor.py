@@ -199,11 +199,14 @@ def refused(path: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.json"])
-def test_missing_half_is_refused(model: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("model.onnx", "no such file; expected"), ("model.json", "No such file or directory")]
+)
+def test_missing_half_is_refused(model: Path, tmp_path: Path, name: str, reason: str) -> None:
     copy = rewrite(model, tmp_path / "copy")
     (copy.parent / name).unlink()
-    assert name in refused(copy)
+    assert f"{name}: " in refused(copy)
+    assert reason in refused(copy)
     assert name in refused(copy.parent)
 
 
@@ -245,3 +248,10 @@ def test_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
     save(network, path)
     with pytest.raises(ModelFileError, match="expected slices and logits"):
         OnnxEngine(path)
+
+
+def test_edited_image_size_is_refused(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model.parent, tmp_path / "copy")
+    description = tmp_path / "copy" / "model.json"
+    description.write_text(json.dumps(json.loads(description.read_text()) | {"image_size": 2 * SIDE}))
+    assert f"image_size is {2 * SIDE}; expected {SIDE}" in refused(tmp_path / "copy")

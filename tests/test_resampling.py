@@ -76,7 +76,8 @@ def test_every_slice_and_channel_stays_itself(size: int) -> None:
     fit = SquareFit(32, 32, size)
     images = np.arange(6, dtype=np.uint8).reshape(2, 1, 1, 3) * 40 + np.zeros((2, 32, 32, 3), np.uint8)
     out = fit.images(images)
-    assert (out.shape, out.dtype) == ((2, size, size, 3), np.uint8)
+    assert out.shape == (2, size, size, 3)
+    assert out.dtype == np.uint8
     assert np.array_equal(out, np.broadcast_to(images[:, :1, :1], out.shape))
 
 
@@ -110,9 +111,11 @@ def test_shapes_and_dtypes(size: int) -> None:
     fit = SquareFit(40, 30, size)
     assert fit.side == 40
     masks = fit.masks(np.ones((3, 40, 30), bool))
-    assert (masks.shape, masks.dtype) == ((3, size, size), np.bool_)
+    assert masks.shape == (3, size, size)
+    assert masks.dtype == np.bool_
     back = fit.back(np.ones((3, size, size), np.float32))
-    assert (back.shape, back.dtype) == ((3, 40, 30), np.float32)
+    assert back.shape == (3, 40, 30)
+    assert back.dtype == np.float32
 
 
 def test_what_a_map_says_is_not_cut_off() -> None:

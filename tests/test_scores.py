@@ -24,7 +24,8 @@ from gliomask.evaluation.scores import (
 
 Row = tuple[int, int, int, int]
 PERFECT, OPPOSITE, EMPTY = (50, 0, 0, 50), (0, 40, 60, 0), (0, 0, 0, 100)
-VALUES = st.lists(st.tuples(*[st.integers(0, 1000)] * 4), min_size=1, max_size=80)
+NUMBER = st.one_of(st.just(0), st.integers(0, 1000))
+VALUES = st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), min_size=1, max_size=80)
 
 
 def rows(values: list[Row], patients: list[str] | None = None) -> SliceCounts:

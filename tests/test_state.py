@@ -109,7 +109,7 @@ def test_what_is_saved_does_not_change_with_the_net(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"bytes", lambda: None, 1j])
 def test_anything_else_is_refused_with_its_place(tmp_path: Path, value: object) -> None:
-    with pytest.raises(TypeError, match="callbacks/0 is a .*, which a training state cannot hold"):
+    with pytest.raises(TypeError, match=r"callbacks/0 is a .*, which a training state cannot hold"):
         save_state({"callbacks": [value]}, tmp_path / "state.safetensors")
     assert list(tmp_path.iterdir()) == []
 

@@ -169,3 +169,10 @@ def test_broken_slice_is_named(tmp_path: Path) -> None:
     (study,) = find_studies([tmp_path])
     with pytest.raises(DataError, match=r"case_1\.tif"):
         study.images()
+
+
+def test_results_of_an_earlier_run_are_no_input(tmp_path: Path) -> None:
+    write_image(tmp_path / "a_1.png", make_slice(1))
+    write_image(tmp_path / "out" / "a" / "a_1_prediction.png", make_slice(2))
+    assert [study.name for study in find_studies([tmp_path], results=tmp_path / "out")] == ["a"]
+    assert len(find_studies([tmp_path])) == 2

@@ -203,8 +203,8 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_dict(kind: type[_Config], values: dict[str, Any]) -> _Config:
-    """Build a config from nested plain values; settings that are absent keep their defaults.
+def from_dict(kind: type[_Config], values: dict[str, Any], base: _Config | None = None) -> _Config:
+    """Build a config from nested plain values; settings that are absent are those of ``base``, or the defaults.
 
     Raises
     ------
@@ -215,11 +215,11 @@ def from_dict(kind: type[_Config], values: dict[str, Any]) -> _Config:
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise UsageError(f"unknown setting {', '.join(unknown)} in {kind.__name__}; expected {', '.join(hints)}")
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in hints}
     for name, value in values.items():
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-            arguments[name] = from_dict(typing.cast("type[Any]", hint), value)
+            arguments[name] = from_dict(typing.cast("type[Any]", hint), value, arguments.get(name))
         else:
             arguments[name] = _checked(name, value, hint)
     return kind(**arguments)
@@ -250,7 +250,7 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a config that `save_config` wrote, or one written by hand with only the settings that differ.
+    """Read a config that `save_config` wrote, or one written by hand with only what differs from its recipe.
 
     Raises
     ------
@@ -274,4 +274,4 @@ def load_config(path: Path) -> TrainConfig:
         raise
     if not isinstance(values, dict):
         raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")
-    return from_dict(TrainConfig, values)
+    return from_dict(TrainConfig, values, RECIPES.get(values.get("recipe", "default")))

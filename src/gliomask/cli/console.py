@@ -78,7 +78,7 @@ class Printer:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_text(cell) for cell in row))
-        Console(width=None if sys.stdout.isatty() else _PAGE).print(table)
+        Console(width=None if sys.stdout.isatty() else _PAGE, markup=False).print(table)
 
     def result(self, values: dict[str, Any]) -> None:
         """Print the JSON object for machines."""

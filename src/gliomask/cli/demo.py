@@ -13,6 +13,7 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, counter, parse
 from gliomask.config import AugmentationConfig, ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
+from gliomask.errors import UsageError
 
 if TYPE_CHECKING:
     from gliomask.data.index import DatasetIndex
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(DemoOptions, "demo", arguments)
     printer = Printer(options)
     printer.log_to_screen()
+    _clear(options)
     start = time.perf_counter()
     data = options.data or _phantoms(options, printer)
     index = printer.read_index(data)
@@ -66,6 +68,14 @@ def main(arguments: Sequence[str]) -> int:
         printer.line(f"  {path}")
     printer.result({"dice_patient": score, "minutes": minutes, "run": run, "pictures": pictures})
     return 0
+
+
+def _clear(options: DemoOptions) -> None:
+    """Make room for the run, or refuse before any work is done."""
+    run = options.out / "run"
+    if run.exists() and not options.overwrite:
+        raise UsageError(f"{run} exists already; give --overwrite to replace it, or choose another --out")
+    shutil.rmtree(run, ignore_errors=True)
 
 
 def _phantoms(options: DemoOptions, printer: Printer) -> Path:
@@ -92,8 +102,6 @@ def _train(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Path:
     from gliomask.training.run_folder import RunFolder
 
     folder = options.out / "run"
-    if options.overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
     config = replace(DEMO, optimisation=replace(DEMO.optimisation, epochs=options.epochs))
     printer.line(f"training {config.model.model} at {config.image_size} pixels, {options.epochs} short epochs")
     quiet = options.quiet or options.json

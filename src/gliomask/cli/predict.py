@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
     printer = Printer(options)
     predictor = Predictor.load(options.model)
-    studies = find_studies(options.inputs)
+    studies = find_studies(options.inputs, results=options.out)
     _require_own_folders(studies)
     results: list[dict[str, Any]] = []
     failed = 0

@@ -46,6 +46,11 @@ class OnnxEngine:
             raise ModelFileError(f"{path}: inputs and outputs are {names}; expected slices and logits; export again")
         self._batch_size = batch_size
 
+    @property
+    def image_size(self) -> int:
+        """Side of the slices that the network takes, in pixels."""
+        return int(self._session.get_inputs()[0].shape[3])
+
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (S, size, size) float32 logits of (S, 3, size, size) float32 network input."""
         parts = [

@@ -82,6 +82,11 @@ class Predictor:
                 f"{model}: its checksum is not the one in {model.with_suffix('.json').name}; expected files that were "
                 "exported together; copy both again"
             )
+        if engine.image_size != contract.image_size:
+            raise ModelFileError(
+                f"{model.with_suffix('.json')}: image_size is {contract.image_size}; expected "
+                f"{engine.image_size}, what the network takes; copy both files again"
+            )
         return cls(engine, contract)
 
     def predict(self, images: NDArray[np.uint8]) -> Prediction:

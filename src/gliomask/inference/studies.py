@@ -90,12 +90,12 @@ class Study:
         return np.stack(masks)
 
 
-def find_studies(inputs: Iterable[Path]) -> list[Study]:
+def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list[Study]:
     """Find the studies in files and folders (searched to any depth).
 
     Slices named ``<study>_<number>`` that lie in one folder form a stack, in order of their numbers; any other slice is
     a study of its own. A single file that is named is predicted alone. ``*_mask`` files are truth, never input: they
-    are passed over, so that ``folder/*`` may be given.
+    are passed over, so that ``folder/*`` may be given; so is what lies in the folder ``results`` of an earlier run.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def find_studies(inputs: Iterable[Path]) -> list[Study]:
     masks: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = _in_folder(path)
+            found = _in_folder(path, results)
             if not found:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
@@ -121,11 +121,12 @@ def find_studies(inputs: Iterable[Path]) -> list[Study]:
     return studies
 
 
-def _in_folder(folder: Path) -> list[Study]:
+def _in_folder(folder: Path, results: Path | None) -> list[Study]:
     stacks: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    inner = None if results is None or results.resolve() == folder.resolve() else results.resolve()
     for file in files:
-        if not _is_mask(file):
+        if not _is_mask(file) and (inner is None or inner not in file.resolve().parents):
             match = _NUMBERED.fullmatch(file.stem)
             study, number, alone = (match["study"], int(match["number"]), "") if match else (file.stem, 0, file.name)
             stacks.setdefault((file.parent, study, alone), []).append((number, file))

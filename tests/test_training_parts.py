@@ -1,0 +1,285 @@
+"""The pieces of a training by hand: rates, moving average, counts, precision, overlays, files of a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gliomask.config import OptimisationConfig
+from gliomask.data.batches import BatchPlan, CachedBatches
+from gliomask.data.cache import SliceCache
+from gliomask.data.normalisation import channel_statistics
+from gliomask.errors import DataError, UsageError
+from gliomask.training import environment, precision
+from gliomask.training.callbacks import RunWriter, example_positions, overlays
+from gliomask.training.module import (
+    MovingAverage,
+    SegmentationModule,
+    _count,
+    learning_rate_factor,
+    validation_scores,
+)
+from gliomask.training.precision import choose_precision
+from gliomask.training.run_folder import RunFolder
+from tiny_runs import TinyNet, tiny_config
+
+
+def factor(scheduler: Any, step: int, *, epochs: int = 10, steps: int = 10) -> float:
+    return learning_rate_factor(step, OptimisationConfig(epochs=epochs, lr_scheduler=scheduler), steps)
+
+
+def small_cache(count: int = 4, size: int = 32) -> SliceCache:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    masks = np.zeros((count, size, size), np.uint8)
+    masks[1:, :8, :8] = 1
+    statistics = np.stack([channel_statistics(images)] * count)
+    patients = np.array([0, 0, 1, 1])[:count]
+    return SliceCache(images, masks, statistics, statistics, patients, masks.sum(axis=(1, 2), dtype=np.int64))
+
+
+# --- learning rate
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 1 / 25), (5, 0.52), (10, 1), (55, 0.5005), (100, 1e-3), (150, 1e-3)],
+)
+def test_one_cycle_by_hand(step: int, expected: float) -> None:
+    assert factor("one-cycle", step) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 1), (50, 0.5005), (100, 1e-3), (1000, 1e-3)])
+def test_cosine_by_hand(step: int, expected: float) -> None:
+    assert factor("cosine", step) == pytest.approx(expected)
+
+
+def test_without_scheduler_the_rate_is_the_highest() -> None:
+    assert {factor("none", step) for step in range(120)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.01), (50, 0.505), (99, 0.9901), (100, 1), (149, 1), (150, 0.01), (200, 0.505)]
+)
+def test_original_warmup_restarts_in_every_epoch(step: int, expected: float) -> None:
+    assert factor("warmup", step, steps=150) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 0.01), (5, 0.505), (10, 1), (11, 0.01)])
+def test_original_warmup_is_no_longer_than_an_epoch_less_one(step: int, expected: float) -> None:
+    assert factor("warmup", step, steps=11) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scheduler", ["none", "warmup", "one-cycle", "cosine"])
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 2), (3, 1), (2, 5)])
+def test_rates_are_between_nothing_and_the_highest(scheduler: Any, epochs: int, steps: int) -> None:
+    values = [factor(scheduler, step, epochs=epochs, steps=steps) for step in range(epochs * steps + 1)]
+    assert all(0 < value <= 1 for value in values)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("adamax", torch.optim.Adamax)])
+def test_the_optimiser_is_the_one_that_was_asked_for(name: Any, kind: type) -> None:
+    config = tiny_config(optimiser=name, learning_rate=0.01, weight_decay=0.1, lr_scheduler="cosine")
+    made = SegmentationModule(TinyNet(), config, small_cache(), steps_per_epoch=5).configure_optimizers()
+    (group,) = made["optimizer"].param_groups
+    assert type(made["optimizer"]) is kind
+    assert (group["initial_lr"], group["weight_decay"]) == (0.01, 0.1 if name == "adamw" else 0)
+    assert made["lr_scheduler"]["interval"] == "step"
+
+
+# --- moving average
+
+
+def test_moving_average_by_hand() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(net.weight)
+    average, expected = MovingAverage(net, 0.25), 0.0
+    nn.init.ones_(net.weight)
+    for weight in (1 / 10, 2 / 11, 3 / 12, 0.25):  # of the past; rises to the decay
+        average.update(net)
+        expected = weight * expected + 1 - weight
+        assert average.net.weight.item() == pytest.approx(expected)
+    assert int(average.updates) == 4
+
+
+def test_moving_average_is_a_copy_that_is_never_trained() -> None:
+    net = TinyNet()
+    average = MovingAverage(net, 0.9)
+    net.train()
+    average.train()
+    assert not any(module.training for module in average.net.modules())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_moving_average_follows_running_statistics_and_counters() -> None:
+    net = TinyNet()
+    average = MovingAverage(net, 0.9)
+    with torch.no_grad():
+        net.train()(torch.randn(2, 3, 32, 32))
+    average.update(net)
+    mine, theirs = (dict(each.named_buffers()) for each in (average.net, net))
+    variance, counter = "layers.1.running_var", "layers.1.num_batches_tracked"
+    torch.testing.assert_close(mine[variance], 0.1 * torch.ones(4) + 0.9 * theirs[variance])
+    assert mine[counter] == theirs[counter] == 1
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_what_is_validated_is_the_average_if_there_is_one(decay: float) -> None:
+    module = SegmentationModule(TinyNet(), tiny_config(average=decay), small_cache(), steps_per_epoch=3)
+    assert (module.averaged_net is module.net) == (decay == 0)
+    assert any(name.startswith("average.") for name in module.state_dict()) == (decay > 0)
+
+
+# --- scores that choose the best weights
+
+
+def test_validation_dice_is_a_mean_over_patients() -> None:
+    counts = np.array([[10, 0, 0], [0, 10, 0], [0, 0, 0], [3, 1, 1]])
+    scores = validation_scores(counts, np.array([7, 7, 3, 9]))
+    assert scores["val_dice"] == pytest.approx((20 / 30 + 1 + 6 / 8) / 3)
+    assert scores["val_dice_pooled"] == pytest.approx(26 / 38)
+
+
+def test_defect_empty_slices_vanish() -> None:
+    """False alarms on a patient without tumour cost as much as any other patient, whatever the batch."""
+    found, alarm = [100, 0, 0], [0, 1, 0]
+    scores = validation_scores(np.array([found, alarm]), np.array([0, 1]))
+    assert scores["val_dice"] == 0.5
+    assert scores["val_dice_pooled"] > 0.99
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.5, [2, 1, 1]), (0.9, [1, 0, 2]), (0.1, [3, 1, 0])])
+def test_counts_by_hand(threshold: float, expected: list[int]) -> None:
+    probabilities = torch.tensor([0.95, 0.5, 0.2, 0.6, 0.05])
+    targets = torch.tensor([1.0, 1, 1, 0, 0])
+    logits = torch.logit(probabilities, eps=1e-7)
+    counted = _count(logits.reshape(1, 1, 1, 5), targets.reshape(1, 1, 1, 5), threshold)
+    assert counted.tolist() == [expected]
+
+
+def test_validation_counts_each_slice_at_its_row() -> None:
+    cache, config = small_cache(), tiny_config(average=0.0)
+    module = SegmentationModule(TinyNet(), replace(config, threshold=1e-6), cache, steps_per_epoch=1).eval()
+    module.on_validation_epoch_start()
+    with torch.no_grad():
+        for rows in ([2, 0], [3]):
+            batch = CachedBatches(cache, "volume")[BatchPlan(np.array(rows), None)]
+            module.validation_step(batch, 0)
+    sums = module._validation_sums
+    assert sums[:, 4].tolist() == [1, 0, 1, 1]
+    assert sums[[0, 2, 3], 0].tolist() == [0, 64, 64]  # everything is above that threshold
+    assert sums[[0, 2, 3], 1].tolist() == [1024, 960, 960]
+    assert sums[2, 3] == sums[0, 3] > 0
+
+
+def test_training_refuses_slices_without_drawn_changes() -> None:
+    module = SegmentationModule(TinyNet(), tiny_config(), small_cache(), steps_per_epoch=1)
+    batch = CachedBatches(small_cache(), "volume")[BatchPlan(np.arange(2), None)]
+    with pytest.raises(ValueError, match="needs augmentation parameters"):
+        module.training_step(batch, 0)
+
+
+# --- precision
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda", "mps"])
+@pytest.mark.parametrize("setting", ["float32", "bfloat16"])
+def test_a_precision_that_was_asked_for_is_taken_unmeasured(
+    setting: Any, accelerator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(precision, "_seconds")
+    monkeypatch.delattr(torch, "cuda")
+    assert choose_precision(setting, accelerator) == setting
+
+
+@pytest.mark.parametrize(
+    ("speedup", "expected"), [(3, "bfloat16"), (1.31, "bfloat16"), (1.2, "float32"), (0.1, "float32")]
+)
+def test_bfloat16_is_taken_where_it_is_worth_it(speedup: float, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_seconds", lambda dtype: speedup if dtype == torch.float32 else 1.0)
+    assert choose_precision("auto", "cpu") == expected
+    assert choose_precision("auto", "mps") == "float32"
+
+
+@pytest.mark.parametrize(("supported", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_is_asked(supported: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
+    assert choose_precision("auto", "cuda") == expected
+
+
+def test_measuring_answers_and_draws_nothing() -> None:
+    before = torch.random.get_rng_state()
+    assert choose_precision("auto", "cpu") in {"float32", "bfloat16"}
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# --- pictures
+
+
+def test_overlays_outline_truth_green_and_prediction_red() -> None:
+    images = torch.full((1, 8, 8, 3), 50, dtype=torch.uint8)
+    targets, predicted = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    targets[..., 1:4, 1:4], predicted[..., 3:7, 3:7] = 1, True
+    (picture,) = overlays(images, targets, predicted)
+    colours = picture.permute(1, 2, 0).tolist()
+    assert colours[1][1] == [0, 255, 0]
+    assert colours[6][6] == [255, 0, 0]
+    assert colours[3][3] == [255, 255, 0]
+    assert colours[2][2] == colours[0][0] == [50, 50, 50]  # inside and outside the slice is seen as it is
+    assert (images == 50).all()
+
+
+def test_examples_are_the_slices_with_most_tumour_in_order() -> None:
+    pixels = np.array([0, 9, 3, 7, 100, 1])
+    assert example_positions(np.array([0, 1, 2, 3, 5]), pixels, count=3).tolist() == [1, 2, 3]
+    assert example_positions(np.array([5, 0]), pixels).tolist() == [0, 5]
+
+
+# --- files
+
+
+def test_metrics_are_read_back_to_the_last_bit(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    assert run.metrics() == []
+    rows = [{"epoch": float(epoch), "val_dice": math.pi / (epoch + 3)} for epoch in range(3)]
+    run.write_metrics(rows)
+    assert run.metrics() == rows
+
+
+def test_rows_of_epochs_that_are_trained_again_are_dropped(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_metrics([{"epoch": float(epoch), "val_dice": 0.5} for epoch in range(4)])
+    assert [row["epoch"] for row in RunWriter(run, "unet", first_epoch=2)._rows] == [0, 1]
+
+
+def test_a_folder_without_settings_is_no_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    assert not run.exists()
+    with pytest.raises(DataError, match=r"no config\.json"):
+        run.config()
+    run.write_json(run.config_file, {"imagesize": 3})
+    with pytest.raises(UsageError, match="unknown setting imagesize"):
+        run.config()
+
+
+def test_the_environment_names_what_decides_a_result() -> None:
+    described = environment.describe_environment()
+    assert set(described["versions"]) >= {"python", "gliomask", "torch", "lightning", "numpy", "onnxruntime"}
+    assert described["cores"] >= 1
+    assert described["processor"]
+
+
+def test_an_absent_package_or_checkout_is_said_to_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_PACKAGES", ("no-such-package",))
+    monkeypatch.setenv("PATH", "")  # no git
+    described = environment.describe_environment()
+    assert described["versions"]["no-such-package"] == "absent"
+    assert described["git_commit"] is None
