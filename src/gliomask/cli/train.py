@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     starting_point = _starting_point(known, folder)
     default = TrainOptions(data=tyro.MISSING, settings=starting_point)
     options = parse(TrainOptions, "train", arguments, default)
+    if _is_helper_process():
+        options = replace(options, quiet=True, json=False)
     printer = Printer(options)
     if options.print_config:
         Printer(replace(options, json=True)).result(to_dict(options.settings))
@@ -68,6 +71,11 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
     printer.line(f"model: {run.model}; next: gliomask evaluate {options.data} --model {folder} --out {folder}/test")
     printer.result({"run": folder, "model": run.model, "epochs": len(rows), "best": max(r["val_dice"] for r in rows)})
     return 0
+
+
+def _is_helper_process() -> bool:
+    """Say whether this is one of several processes of a training, and not the one that talks."""
+    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"))
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:

@@ -38,6 +38,7 @@ _EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # a lookup in mapped memory needs none
     ".*is not supported for .* on this device.*",
     ".*in eval mode at the start of training.*",  # the moving average stays in it
+    ".*recommended to use .*sync_dist.*",  # what is logged was summed over the processes already
     ".*LeafSpec.*",  # Lightning's own use of what PyTorch deprecates
 )
 
