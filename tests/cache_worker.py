@@ -20,7 +20,7 @@ def build_together(root: Path, size: int, barrier: Barrier, answers: Any) -> Non
     def meet(_done: int, _total: int) -> None:
         nonlocal met
         if not met:
-            barrier.wait(timeout=60)
+            barrier.wait(timeout=30)
             met = True
 
     cache = open_cache(build_index(root, use_cache=False), size, progress=meet)

@@ -124,9 +124,9 @@ def test_two_processes_building_at_once_both_get_the_whole_cache(index: DatasetI
     ]
     for worker in workers:
         worker.start()
-    found = [answers.get(timeout=100) for _ in workers]
+    found = [answers.get(timeout=45) for _ in workers]
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=45)
     images, masks = files_of(index)
     for built, its_images, its_masks, pixels in found:
         assert built
@@ -142,10 +142,10 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_whole(index: DatasetI
     half_done = context.Event()
     worker = context.Process(target=build_and_stall, args=(index.root, 16, half_done), daemon=True)
     worker.start()
-    assert half_done.wait(timeout=100)
+    assert half_done.wait(timeout=45)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    worker.join(timeout=60)
+    worker.join(timeout=45)
     (leftover,) = folder.iterdir()
     assert ".part-" in leftover.name
     cache, (images, masks) = open_cache(index, 16), files_of(index)

@@ -101,7 +101,7 @@ def test_unknown_setting_is_refused_by_name(values: dict[str, Any]) -> None:
     [
         ({"image_size": 64.0}, "image_size"),
         ({"image_size": "64"}, "image_size"),
-        ({"image_size": True}, "image_size"),
+        ({"seed": True}, "seed"),
         ({"threshold": True}, "threshold"),
         ({"threshold": "0.5"}, "threshold"),
         ({"normalisation": "minmax"}, "normalisation"),

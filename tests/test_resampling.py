@@ -95,15 +95,15 @@ def test_growing_is_linear_between_pixel_centres() -> None:
     np.testing.assert_allclose(grown[0], np.tile([0, 0.25, 0.75, 1], (4, 1)), atol=1e-6)
 
 
-def test_a_mask_pixel_needs_half_of_its_area() -> None:
-    mask = np.zeros((1, 64, 64), bool)
-    mask[:, :, :31] = True
-    fit = SquareFit(64, 64, 32)
-    columns = fit.masks(mask)[0, 16]
-    assert columns[:15].all()  # pixel 15 covers columns 30 and 31, one of them tumour; ties may fall either way
-    assert not columns[16:].any()
-    assert not fit.masks(np.zeros((1, 64, 64), bool)).any()
-    assert fit.masks(np.ones((1, 64, 64), bool)).all()
+@pytest.mark.parametrize(("columns", "tumour"), [(31, False), (32, True)])
+def test_a_mask_pixel_needs_half_of_its_area(columns: int, tumour: bool) -> None:
+    """Pixel 10 stands for columns 30, 31 and 32."""
+    mask = np.zeros((1, 96, 96), bool)
+    mask[:, :, :columns] = True
+    row = SquareFit(96, 96, 32).masks(mask)[0, 16]
+    assert row[:10].all()
+    assert row[10] == tumour
+    assert not row[11:].any()
 
 
 @pytest.mark.parametrize("size", [32, 48])

@@ -146,12 +146,19 @@ def test_there_is_no_pickle_in_the_file(tmp_path: Path) -> None:
     assert content[8 + length :] == torch.arange(300).numpy().tobytes()
 
 
-def test_a_failed_write_leaves_the_state_before(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last.safetensors"
     save_state({"epoch": 1}, path)
-    with pytest.raises(TypeError):
-        save_state({"epoch": 2, "odd": object()}, path)
+
+    def disk_full(_tensors: object, target: Path, **_: object) -> None:
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("gliomask.training.state.save_file", disk_full)
+    with pytest.raises(OSError, match="disk full"):
+        save_state({"epoch": 2}, path)
     assert load_state(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_lightning_writes_reads_and_removes_through_it(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_moving_average_by_hand() -> None:
     for weight in (1 / 10, 2 / 11, 3 / 12, 0.25):  # of the past; rises to the decay
         average.update(net)
         expected = weight * expected + 1 - weight
-        assert average.net.weight.item() == pytest.approx(expected)
+        assert next(average.net.parameters()).item() == pytest.approx(expected)
     assert int(average.updates) == 4
 
 
