@@ -80,6 +80,20 @@ def test_settings_that_are_absent_keep_their_defaults(tmp_path: Path) -> None:
     assert load_config(path) == expected
 
 
+def test_settings_that_are_absent_are_those_of_the_recipe_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "few.yaml"
+    path.write_text("recipe: original\noptimisation:\n  epochs: 3\n")
+    assert load_config(path) == replace(ORIGINAL, optimisation=replace(ORIGINAL.optimisation, epochs=3))
+
+
+@pytest.mark.parametrize("recipe", ["[original]", "{}", "1", "null", "originale"])
+def test_an_unknown_recipe_is_refused(tmp_path: Path, recipe: str) -> None:
+    path = tmp_path / "few.yaml"
+    path.write_text(f"recipe: {recipe}\n")
+    with pytest.raises(UsageError, match=r"^recipe is .*; expected one of original, default"):
+        load_config(path)
+
+
 def test_whole_numbers_are_accepted_for_fractions() -> None:
     made = from_dict(OptimisationConfig, {"learning_rate": 1})
     assert made.learning_rate == 1.0
@@ -236,9 +250,3 @@ def test_settings_cannot_be_changed_after_they_were_checked() -> None:
 def test_json_is_plain_and_complete(tmp_path: Path) -> None:
     save_config(TrainConfig(), tmp_path / "config.json")
     assert json.loads((tmp_path / "config.json").read_text()) == to_dict(TrainConfig())
-
-
-def test_a_file_by_hand_starts_from_its_recipe(tmp_path: Path) -> None:
-    (tmp_path / "mine.json").write_text('{"recipe": "original", "optimisation": {"epochs": 3}}')
-    expected = replace(ORIGINAL, optimisation=replace(ORIGINAL.optimisation, epochs=3))
-    assert load_config(tmp_path / "mine.json") == expected

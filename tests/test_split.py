@@ -268,8 +268,9 @@ def test_broken_split_file_is_refused(tmp_path: Path, content: str | None) -> No
 
 
 def test_split_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
-        save_split(make_split(simulated(20), SplitConfig()), tmp_path / "nowhere" / "split.json")
+        save_split(make_split(simulated(20), SplitConfig()), tmp_path / "file" / "split.json")
 
 
 def test_the_ten_are_ten_people() -> None:

@@ -16,6 +16,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from gliomask.config import HardwareConfig, TrainConfig, load_config
+from gliomask.data.augmentation import AugmentationParameters, augment, prepare
 from gliomask.data.batches import CachedBatches, EvaluationPlans
 from gliomask.data.cache import SliceCache, open_cache
 from gliomask.data.index import DatasetIndex, build_index
@@ -203,17 +204,11 @@ def test_the_predictor_sees_what_the_training_saw(finished: Finished) -> None:
     rows = finished.run.split().positions(finished.index, "validation")
     batch = CachedBatches(finished.cache, "volume")[next(iter(EvaluationPlans(rows, batch_size=len(rows))))]
     net, _ = load_model(finished.run.best)
-    inputs, _ = export_input(batch)
+    inputs, _ = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
     with torch.no_grad():
         expected = net(inputs).sigmoid()[:, 0].numpy()
     found = Predictor.load(finished.run.path).predict(finished.cache.images[rows]).probabilities
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def export_input(batch: Any) -> Any:
-    from gliomask.data.augmentation import prepare
-
-    return prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
 
 
 def test_a_folder_without_run_cannot_be_exported(tmp_path: Path) -> None:
@@ -240,6 +235,20 @@ def test_training_leaves_the_generators_alone(index: DatasetIndex, tmp_path: Pat
     train(index, tiny_config(epochs=1), tmp_path / "run")
     assert torch.equal(torch.random.get_rng_state(), expected[0])
     assert np.array_equal(np.random.get_state()[1], expected[1])  # type: ignore[index] # noqa: NPY002
+
+
+def test_every_epoch_draws_anew(index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The epoch that the batches are drawn for is the one that is trained, also after a restart."""
+    seeds: list[tuple[int, ...]] = []
+
+    def recording(*arguments: Any, parameters: AugmentationParameters, **named: Any) -> Any:
+        seeds.append(tuple(parameters.noise_seed.tolist()))
+        return augment(*arguments, parameters=parameters, **named)
+
+    monkeypatch.setattr("gliomask.training.module.augment", recording)
+    run = train(index, tiny_config(epochs=2), tmp_path / "run")
+    train(index, resumed_config(run, 3), run.path, RESUME)
+    assert len(seeds) == len(set(seeds)) == 3 * 3
 
 
 # --- validation

@@ -274,4 +274,5 @@ def load_config(path: Path) -> TrainConfig:
         raise
     if not isinstance(values, dict):
         raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")
-    return from_dict(TrainConfig, values, RECIPES.get(values.get("recipe", "default")))
+    recipe = values.get("recipe", "default")  # anything at all, so not yet a key
+    return from_dict(TrainConfig, values, next((RECIPES[name] for name in RECIPES if name == recipe), None))
