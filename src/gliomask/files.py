@@ -28,7 +28,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        part.touch()
+        mode = part.stat().st_mode
         yield part
+        part.chmod(mode)  # some writers make files that only their owner can read
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

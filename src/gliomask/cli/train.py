@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import tyro
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import RECIPES, TrainConfig, load_config, to_dict
 from gliomask.errors import UsageError
+from gliomask.training.environment import is_main_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     starting_point = _starting_point(known, folder)
     default = TrainOptions(data=tyro.MISSING, settings=starting_point)
     options = parse(TrainOptions, "train", arguments, default)
-    if _is_helper_process():
+    if not is_main_process():  # one of them talks
         options = replace(options, quiet=True, json=False)
     printer = Printer(options)
     if options.print_config:
@@ -71,11 +71,6 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
     printer.line(f"model: {run.model}; next: gliomask evaluate {options.data} --model {folder} --out {folder}/test")
     printer.result({"run": folder, "model": run.model, "epochs": len(rows), "best": max(r["val_dice"] for r in rows)})
     return 0
-
-
-def _is_helper_process() -> bool:
-    """Say whether this is one of several processes of a training, and not the one that talks."""
-    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"))
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:

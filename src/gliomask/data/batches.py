@@ -124,13 +124,13 @@ class TrainingPlans(Sampler[BatchPlan]):
 
     def __iter__(self) -> Iterator[BatchPlan]:
         """Yield this process's share of every batch."""
-        rng = np.random.default_rng([self._seed, self._epoch])
+        rng = np.random.default_rng([self._seed, self._epoch])  # the same as [..., 0], so batches count from 1
         empty = rng.permutation(self._empty)[: self._empties]
         order = rng.permutation(np.concatenate([self._tumour, empty]))[: self.slices]
         for number in range(len(self)):
             positions = order[number * self._batch_size :][: self._batch_size]
             parameters = draw(
-                self._augmentation, len(positions), np.random.default_rng([self._seed, self._epoch, number])
+                self._augmentation, len(positions), np.random.default_rng([self._seed, self._epoch, 1 + number])
             )
             usable = len(positions) - len(positions) % self._share.world
             rows = np.arange(self._share.rank, usable, self._share.world)

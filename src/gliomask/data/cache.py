@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +135,8 @@ def _load(folder: Path) -> SliceCache:
 def _build(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+    partial = folder.with_name(f"{folder.name}.part-{uuid.uuid4().hex}")
+    partial.mkdir()
     try:
         _fill(index, size, partial, progress)
         (partial / "cache.json").write_text(

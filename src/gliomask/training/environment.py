@@ -34,6 +34,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def is_main_process() -> bool:
+    """Say whether this is the first, or the only, of the processes of a training."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"))
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -25,7 +25,7 @@ from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import UsageError
 from gliomask.models.registry import build_model
 from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positions
-from gliomask.training.environment import describe_environment
+from gliomask.training.environment import describe_environment, is_main_process
 from gliomask.training.export import export
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
@@ -135,7 +135,7 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     split = _prepare_folder(index, config, run, keep_split=options.resume)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
-    with torch.random.fork_rng(), _quiet_lightning():
+    with torch.random.fork_rng(), _as_before(), _quiet_lightning():
         torch.manual_seed(config.seed)
         resuming = options.resume and run.last.is_file()
         weights = "none" if resuming else config.model.encoder_weights
@@ -169,6 +169,16 @@ def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
 
 
 @contextmanager
+def _as_before() -> Iterator[None]:
+    """Put PyTorch's choice of deterministic algorithms back to what it was."""
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning from advertising, and from warning of its own doings."""
     logger = logging.getLogger("lightning.pytorch")
@@ -186,6 +196,9 @@ def _quiet_lightning() -> Iterator[None]:
 def _prepare_folder(index: DatasetIndex, config: TrainConfig, run: RunFolder, *, keep_split: bool) -> Split:
     """Write what is known before the first step; config.json comes last, it marks that a run was started."""
     run.path.mkdir(parents=True, exist_ok=True)
+    if is_main_process():
+        for leftover in run.path.glob(".*.part"):  # of a training that was killed while it wrote
+            leftover.unlink()
     if keep_split and run.split_file.is_file():
         split = run.split()
         split.check(index)

@@ -1,0 +1,32 @@
+"""Files are whole or absent, and readable by those the user's umask lets read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gliomask.files import whole_file
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def fail() -> None:
+        with whole_file(tmp_path / "a") as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_private_writer_does_not_make_a_private_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    with whole_file(tmp_path / "new" / "a") as part:
+        part.unlink()
+        part.write_text("x")
+        part.chmod(0o600)
+    assert (tmp_path / "new" / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
