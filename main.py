@@ -6,6 +6,7 @@ import argparse
 import os
 
 from gliomask.cli.app import main as gliomask
+from gliomask.training.environment import is_main_process
 
 MODELS = {"unet": "original-unet", "resnext": "original-resnext"}
 
@@ -39,7 +40,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for, in the original's order; stop at the first that fails."""
     options = parse(arguments)
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", options.gpus)
+    os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
     run = f"runs/{options.run_name}"
     schedule = "warmup" if options.lr_scheduler else "none"
     train = ["train", options.root_dir, "--recipe", "original", "--name", options.run_name,
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         ],
     }
     wanted = [command for name, command in commands.items() if getattr(options, name)]
+    wanted = wanted if is_main_process() else [train]  # one of several processes that train together
     return next((status for command in wanted if (status := gliomask(command))), 0)
 
 

@@ -44,5 +44,6 @@ def test_demo_takes_a_folder(tmp_path: Path) -> None:
     assert app.main(["demo", str(data), "--out", str(tmp_path / "demo"), "--epochs", "1", "--quiet"]) == 0
     names = {folder.name for folder in data.iterdir() if folder.is_dir()}
     predicted = {folder.name for folder in (tmp_path / "demo" / "predictions").iterdir()}
+    assert predicted
     assert predicted <= names
     assert not (tmp_path / "demo" / "phantoms").exists()

@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import SIDE, block, write_known_model, write_known_patient
-from gliomask.cli.evaluate import subset_positions
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import DatasetIndex, PatientRecord, SliceRecord, build_index
 from gliomask.data.split import BUDA10, Split, make_split, save_split
 from gliomask.errors import DataError, SplitMismatchError, UnreadableImageError, UsageError
 from gliomask.evaluation.evaluate import evaluate, write_evaluation
+from gliomask.evaluation.subsets import choose_subset
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.volumes.slices import read_image, write_image
 
@@ -164,7 +164,7 @@ def started_run(folder: Path, index: DatasetIndex, kind: Any) -> Split:
 def test_part_of_the_runs_split_is_scored(tmp_path: Path, kind: Any, part: Any) -> None:
     index = simulated(*(f"TCGA_CS_{number:04}_20000101" for number in range(10)))
     split = started_run(tmp_path / "run", index, kind)
-    rows = subset_positions(index, tmp_path / "run", part)
+    rows = choose_subset(index, tmp_path / "run", part).positions
     assert rows is not None
     entries = [(patient.name, record.number) for patient in index.patients for record in patient.slices]
     expected = {f"{name}/{number}" if kind == "slice" else name for name, number in (entries[row] for row in rows)}
@@ -174,22 +174,22 @@ def test_part_of_the_runs_split_is_scored(tmp_path: Path, kind: Any, part: Any) 
 def test_part_of_other_data_is_refused(tmp_path: Path, index: DatasetIndex) -> None:
     started_run(tmp_path / "run", simulated(*(f"TCGA_CS_{number:04}_20000101" for number in range(4))), "patient")
     with pytest.raises(SplitMismatchError, match="fingerprint"):
-        subset_positions(index, tmp_path / "run", "test")
+        choose_subset(index, tmp_path / "run", "test")
 
 
 def test_everybody_needs_no_split(tmp_path: Path, index: DatasetIndex) -> None:
-    assert subset_positions(index, tmp_path / "model.onnx", "all") is None
+    assert choose_subset(index, tmp_path / "model.onnx", "all").positions.tolist() == list(range(index.slice_count))
 
 
 @pytest.mark.parametrize("subset", ["train", "validation", "test", "unseen"])
 def test_part_needs_the_run_folder(tmp_path: Path, index: DatasetIndex, subset: Any) -> None:
     with pytest.raises(UsageError, match="expected --subset all or buda10"):
-        subset_positions(index, tmp_path / "model.onnx", subset)
+        choose_subset(index, tmp_path / "model.onnx", subset)
 
 
 def test_ten_published_patients_need_no_run(tmp_path: Path) -> None:
     index = simulated(*BUDA10, *(f"TCGA_ZZ_{number:04}_20000101" for number in range(3)))
-    rows = subset_positions(index, tmp_path / "model.onnx", "buda10")
+    rows = choose_subset(index, tmp_path / "model.onnx", "buda10").positions
     assert rows is not None
     assert rows.tolist() == list(range(20))
 

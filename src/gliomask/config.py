@@ -22,6 +22,7 @@ RecipeName = Literal["original", "default"]
 SplitKind = Literal["patient", "fold", "slice", "buda10"]
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
+SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
 
 _Config = TypeVar("_Config")
 _EXTENTS = {"shift", "scale", "rotate", "gain", "offset", "noise"}

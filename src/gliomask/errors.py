@@ -7,6 +7,7 @@
     │   ├── UnreadableImageError  one image file cannot be used
     │   └── SplitMismatchError    a split (or a run) that was made for other data
     ├── ModelFileError            an exported model or checkpoint that does not hold together
+    ├── TrainingError             a training that cannot go on
     └── WeightsError              pretrained weights that can neither be found nor downloaded
 
 Every message says what came, what was expected and the cure, on one line.
@@ -70,6 +71,10 @@ class SplitMismatchError(DataError):
 
 class ModelFileError(GliomaskError):
     """An exported model or a checkpoint that does not hold together."""
+
+
+class TrainingError(GliomaskError):
+    """A training that cannot go on."""
 
 
 class WeightsError(GliomaskError):

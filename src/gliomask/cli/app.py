@@ -24,7 +24,7 @@ COMMANDS = {
     "export": "export a run's best weights again",
     "models": "the networks that can be trained",
 }
-_OPTIONAL = {"torch": "train", "lightning": "train", "safetensors": "train", "onnx": "train", "onnxscript": "train"}
+_OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,10 +61,11 @@ def _guarded(command: str, arguments: list[str]) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.errno is None:
             raise
+        where = "" if error.filename is None else f"{error.filename}: "
         cure = "check its name, its permissions and the space left"
-        return _complain(command, f"{error.filename}: {error.strerror}; expected a usable file or folder; {cure}", 1)
+        return _complain(command, f"{where}{error.strerror}; expected a usable file or folder; {cure}", 1)
     return int(status)
 
 

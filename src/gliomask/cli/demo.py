@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, counter, parse
-from gliomask.config import AugmentationConfig, ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
+from gliomask.config import (
+    AugmentationConfig,
+    HardwareConfig,
+    ModelConfig,
+    OptimisationConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from gliomask.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from gliomask.evaluation.evaluate import Evaluation
 
 DEMO = TrainConfig(
+    hardware=HardwareConfig(devices="1"),
     image_size=96,
     model=ModelConfig(model="resnet18"),
     split=SplitConfig(split="fold", folds=4),
@@ -110,12 +118,13 @@ def _train(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Path:
 
 
 def _evaluate(index: DatasetIndex, run: Path, options: DemoOptions, printer: Printer) -> Evaluation:
-    from gliomask.cli.evaluate import score_rows, subset_positions
+    from gliomask.cli.evaluate import score_rows
     from gliomask.evaluation.evaluate import evaluate, write_evaluation
+    from gliomask.evaluation.subsets import choose_subset
     from gliomask.inference.predictor import Predictor
 
     with printer.progress("evaluating") as progress:
-        positions = subset_positions(index, run, "test")
+        positions = choose_subset(index, run, "test").positions
         evaluation = evaluate(Predictor.load(run), index, positions, progress=progress)
     write_evaluation(evaluation, options.out / "evaluation", {"model": str(run), "subset": "test"})
     printer.table("unseen patients", ("score", "value"), score_rows(evaluation.summary()))
@@ -126,20 +135,20 @@ def _predict(
     index: DatasetIndex, evaluation: Evaluation, run: Path, options: DemoOptions, printer: Printer
 ) -> list[str]:
     """Predict the best and the worst of the unseen patients; return where their pictures are."""
-    from gliomask.cli.predict import PredictOptions, predict_study
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import find_studies
+    from gliomask.reporting.results import Keep, predict_study
 
     rows: list[dict[str, Any]] = sorted(evaluation.patient_rows(), key=lambda row: row["dice"])
     names = dict.fromkeys((rows[-1]["patient"], rows[0]["patient"]))
-    settings = PredictOptions(inputs=(), model=run, out=options.out / "predictions", overwrite=True)
+    out = options.out / "predictions"
     predictor = Predictor.load(run)
     pictures = []
     for name in names:
         folder = (index.root / index.patient(name).slices[0].image).parent
-        for study in find_studies([folder]):
-            result = predict_study(study, predictor, settings)
+        for study in (study for study in find_studies([folder]) if study.name == name):
+            result = predict_study(study, predictor, out, Keep(overwrite=True))
             pictures += [str(path) for path in sorted(Path(result["folder"]).glob("*.gif"))]
             pictures += [str(path) for path in sorted(Path(result["folder"]).glob("*_prediction.png"))]
-    printer.line(f"predicted the best and the worst of them: {settings.out}")
+    printer.line(f"predicted the best and the worst of them: {out}")
     return pictures

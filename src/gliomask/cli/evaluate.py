@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import tyro
 
 from gliomask.cli.console import OutputOptions, Printer, parse
+from gliomask.config import SubsetName
 from gliomask.errors import UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from gliomask.data.index import DatasetIndex
-
-Subset = Literal["test", "validation", "train", "unseen", "all", "buda10"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +22,7 @@ class EvaluateOptions(OutputOptions):
     """Folder in the Kaggle layout."""
     model: Path
     """Run folder, or a model.onnx with its model.json beside it."""
-    subset: Subset = "test"
+    subset: SubsetName = "test"
     """test, validation, train: that part of the run's split. unseen: patients the run neither trained nor validated on.
     buda10: the ten published test patients. all: everybody."""
     out: Path | None = None
@@ -41,15 +34,18 @@ class EvaluateOptions(OutputOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(EvaluateOptions, "evaluate", arguments)
+    if options.batch_size < 1:
+        raise UsageError(f"batch_size is {options.batch_size}; expected >= 1")
     from gliomask.evaluation.evaluate import evaluate, write_evaluation
+    from gliomask.evaluation.subsets import choose_subset
     from gliomask.inference.predictor import Predictor
 
     printer = Printer(options)
     predictor = Predictor.load(options.model, batch_size=options.batch_size)
     index = printer.read_index(options.data)
-    positions = subset_positions(index, options.model, options.subset)
+    subset = choose_subset(index, options.model, options.subset)
     with printer.progress("evaluating") as progress:
-        evaluation = evaluate(predictor, index, positions, progress=progress)
+        evaluation = evaluate(predictor, index, subset.positions, progress=progress)
     folder = options.model if options.model.is_dir() else options.model.parent
     out = options.out or folder / options.subset
     facts = {
@@ -59,10 +55,14 @@ def main(arguments: Sequence[str]) -> int:
         "split": predictor.contract.training.get("split"),
         "threshold": predictor.contract.threshold,
         "slices": len(evaluation.counts),
+        "patients_seen_in_training": subset.seen_patients,
+        "whole_patients": subset.whole_patients,
     }
     write_evaluation(evaluation, out, facts)
     summary = evaluation.summary()
     printer.table(f"{options.model} on {options.subset}", ("score", "value"), score_rows(summary))
+    for caveat in subset.caveats():
+        printer.line(f"NOTE: {caveat}")
     printer.line(f"per patient: {out / 'patients.csv'}; summary: {out / 'summary.json'}")
     printer.result(facts | {"scores": summary})
     return 0
@@ -78,35 +78,3 @@ def score_rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
     original = summary["dice_original"]
     rows.append(("dice_original (too high; to compare only)", "-" if original is None else original))
     return rows
-
-
-def subset_positions(index: DatasetIndex, model: Path, subset: Subset) -> NDArray[np.int64] | None:
-    """Return the slices to score, as rows in the order of the index; None for all.
-
-    Raises
-    ------
-    UsageError
-        If the subset is a part of a split, and the model is not a run folder.
-    SplitMismatchError
-        If the run was trained on other data and its parts mean nothing here.
-    DataError
-        If the ten named patients are not all there.
-    """
-    if subset == "all":
-        return None
-    if subset == "buda10":
-        from gliomask.config import SplitConfig
-        from gliomask.data.split import make_split
-
-        return make_split(index, SplitConfig(split="buda10")).positions(index, "test")
-    if not model.is_dir():
-        raise UsageError(
-            f"--subset {subset} needs the run folder, which holds the split; expected --subset all or buda10"
-        )
-    from gliomask.training.run_folder import RunFolder
-
-    split = RunFolder(model).split()
-    if subset == "unseen":
-        return split.unseen_positions(index)
-    split.check(index)
-    return split.positions(index, subset)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import OutputOptions, Printer, parse
+from gliomask.files import whole_file
 
 if TYPE_CHECKING:
     from gliomask.data.index import DatasetIndex
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         printer.error(f"{problem.path}: {problem.found}; expected {problem.expected}; {problem.cure}")
     printer.line(f"{len(index.problems)} problems" if index.problems else "no problems")
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        index_table(index).to_csv(options.out, index=False)
+        with whole_file(options.out) as part:
+            index_table(index).to_csv(part, index=False)
     printer.result(facts | {"problems": [dataclasses.asdict(problem) for problem in index.problems]})
     return 1 if index.problems else 0
 

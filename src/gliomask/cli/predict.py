@@ -14,7 +14,6 @@ from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import Study
 
 
@@ -46,17 +45,19 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("nothing to predict; expected slices, or folders of them")
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import find_studies
+    from gliomask.reporting.results import Keep, predict_study
 
     printer = Printer(options)
     predictor = Predictor.load(options.model)
     studies = find_studies(options.inputs, results=options.out)
     _require_own_folders(studies)
+    keep = Keep(pictures=not options.no_pictures, probabilities=options.probabilities, overwrite=options.overwrite)
     results: list[dict[str, Any]] = []
     failed = 0
     with printer.progress("predicting") as progress:
         for done, study in enumerate(studies, start=1):
             try:
-                results.append(predict_study(study, predictor, options))
+                results.append(predict_study(study, predictor, options.out, keep))
             except DataError as error:
                 printer.error(str(error))
                 failed += 1
@@ -77,49 +78,3 @@ def _require_own_folders(studies: Sequence[Study]) -> None:
             f"{twice[0]} is the name of several studies; expected different names, because results go to OUT/NAME; "
             "predict them one by one, each with its own --out"
         )
-
-
-def predict_study(study: Study, predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
-    """Predict one study and write its files.
-
-    Returns
-    -------
-    dict
-        What the command prints: study, folder, slices, tumour_pixels, and Dice over the stack (None without truth).
-
-    Raises
-    ------
-    DataError
-        If a slice or mask cannot be read, or a result exists already.
-    """
-    from gliomask.evaluation.counts import count_slices
-    from gliomask.evaluation.scores import dice_pooled
-    from gliomask.volumes.slices import write_mask, write_probabilities
-
-    folder = options.out / study.name
-    targets = [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in study.slices]
-    existing = next((target for target in targets if target.exists()), None)
-    if existing is not None and not options.overwrite:
-        raise DataError(existing, "exists already", "a new file", "choose another --out, or give --overwrite")
-    images = study.images()
-    truth = study.truth((images.shape[1], images.shape[2]))
-    prediction = predictor.predict(images)
-    folder.mkdir(parents=True, exist_ok=True)
-    for target, mask in zip(targets, prediction.mask, strict=True):
-        write_mask(target, mask)
-    if options.probabilities:
-        for item, plane in zip(study.slices, prediction.probabilities, strict=True):
-            write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
-    if not options.no_pictures:
-        from gliomask.reporting.predictions import write_pictures
-
-        stems = [item.image.stem for item in study.slices]
-        write_pictures(folder, study.name, stems, images, truth, prediction)
-    counts = None if truth is None else count_slices(prediction.mask, truth, study.name)
-    return {
-        "study": study.name,
-        "folder": str(folder),
-        "slices": len(images),
-        "tumour_pixels": int(prediction.mask.sum()),
-        "dice": None if counts is None else dice_pooled(counts),
-    }

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.print_config:
         Printer(replace(options, json=True)).result(to_dict(options.settings))
         return 0
-    if options.resume:
+    if options.resume and (folder / "config.json").is_file():
         _require_same_settings(starting_point, options.settings)
     return _train(options, printer, folder)
 
@@ -66,10 +66,10 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
         config = resumed_config(run, config.optimisation.epochs)
     printer.line(f"{config.model.model}, recipe {config.recipe}, split by {config.split.split}, into {folder}")
     quiet = options.quiet or options.json
-    fit(index, config, run, FitOptions(options.resume, options.fast_dev_run, progress=not quiet))
+    run = fit(index, config, run, FitOptions(options.resume, options.fast_dev_run, progress=not quiet))
     rows = run.metrics()
-    printer.line(f"model: {run.model}; next: gliomask evaluate {options.data} --model {folder} --out {folder}/test")
-    printer.result({"run": folder, "model": run.model, "epochs": len(rows), "best": max(r["val_dice"] for r in rows)})
+    printer.line(f"model: {run.model}; next: gliomask evaluate {options.data} --model {run.path}")
+    printer.result({"run": run.path, "model": run.model, "epochs": len(rows), "best": max(r["val_dice"] for r in rows)})
     return 0
 
 

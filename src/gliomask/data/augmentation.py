@@ -188,10 +188,11 @@ def augment(
         (B, 3, H, W) float32 input and (B, 1, H, W) float32 target of 0 and 1.
     """
     device = images.device
-    planes, targets = resample(to_planes(images), masks, torch.from_numpy(parameters.matrix).to(device))
-    single = torch.from_numpy(parameters.single_slice).to(device)[:, None, None]
-    planes = normalise_planes(planes, torch.where(single, slice_statistics, volume_statistics))
-    return change_intensities(planes, parameters), targets
+    with torch.autocast(device.type, enabled=False):  # bfloat16 coordinates would be off by a pixel
+        planes, targets = resample(to_planes(images), masks, torch.from_numpy(parameters.matrix).to(device))
+        single = torch.from_numpy(parameters.single_slice).to(device)[:, None, None]
+        planes = normalise_planes(planes, torch.where(single, slice_statistics, volume_statistics))
+        return change_intensities(planes, parameters), targets
 
 
 def prepare(images: Tensor, masks: Tensor, *, statistics: Tensor) -> tuple[Tensor, Tensor]:

@@ -138,10 +138,17 @@ class TrainingPlans(Sampler[BatchPlan]):
 
 
 class EvaluationPlans(Sampler[BatchPlan]):
-    """All slices once, in the order of the cache, never changed."""
+    """All slices, in the order of the cache, never changed.
+
+    Each of several processes takes every so-many-th; one that has a slice less repeats its last, so that all have the
+    same number of batches.
+    """
 
     def __init__(self, positions: NDArray[np.int64], *, batch_size: int, share: Share = Share()) -> None:
-        self._positions, self._batch_size = positions[share.rank :: share.world], batch_size
+        mine = positions[share.rank :: share.world]
+        missing = math.ceil(len(positions) / share.world) - len(mine)
+        self._positions = np.concatenate([mine, mine[-1:].repeat(missing)])
+        self._batch_size = batch_size
 
     def __len__(self) -> int:
         """Return the number of batches."""

@@ -101,26 +101,35 @@ def open_cache(index: DatasetIndex, size: int, *, progress: Callable[[int, int],
     """
     if not index.slice_count:
         raise DataError(index.root, "no usable slice", "slices with masks", "see `gliomask index` for what is wrong")
-    folder = cache_folder() / "slices" / f"{index.fingerprint[:24]}-{size}"
-    if not (folder / "cache.json").is_file():
+    folder = cache_folder() / "slices" / f"{index.fingerprint[:24]}-{size}-v{_FORMAT}"
+    existed = folder.is_dir()
+    cache = _load(folder)
+    if cache is None:
         try:
+            if existed:  # and is damaged, since folders appear whole
+                shutil.rmtree(folder)
             _build(index, size, folder, progress)
         except OSError as error:
             raise DataError(
                 folder, f"cannot be written ({error})", "a writable folder with space", "set GLIOMASK_CACHE"
             ) from error
-    return _load(folder)
+        cache = _load(folder)
+    if cache is None:
+        raise DataError(
+            folder, "cannot be read back", "a cache as it was written", "set GLIOMASK_CACHE to a sound disk"
+        )
+    return cache
 
 
-def _load(folder: Path) -> SliceCache:
+def _load(folder: Path) -> SliceCache | None:
+    """Open a complete cache; None if there is none, or it was damaged."""
+
     def array(name: str) -> Any:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     try:
-        description = json.loads((folder / "cache.json").read_text())
-        if description["format"] != _FORMAT:
-            raise ValueError(f"format {description['format']}")  # noqa: TRY301 - one place to say what is wrong
-        return SliceCache(
+        count = json.loads((folder / "cache.json").read_text())["slices"]
+        cache = SliceCache(
             images=array("images"),
             masks=array("masks"),
             volume_statistics=array("volume_statistics"),
@@ -128,8 +137,9 @@ def _load(folder: Path) -> SliceCache:
             patients=array("patients"),
             tumour_pixels=array("tumour_pixels"),
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(folder, f"not a cache ({error})", "a cache of this version", "delete the folder") from error
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return cache if {len(value) for value in vars(cache).values()} == {count} else None
 
 
 def _build(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
@@ -140,7 +150,7 @@ def _build(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int
     try:
         _fill(index, size, partial, progress)
         (partial / "cache.json").write_text(
-            json.dumps({"format": _FORMAT, "fingerprint": index.fingerprint, "size": size, "slices": index.slice_count})
+            json.dumps({"fingerprint": index.fingerprint, "size": size, "slices": index.slice_count})
         )
         try:
             partial.rename(folder)

@@ -80,7 +80,7 @@ def build_index(root: Path, *, use_cache: bool = True, progress: Progress | None
     if kept is not None:
         return from_values(root, kept)
     index = _build(root, entries, tables, progress)
-    if use_cache:
+    if use_cache and not index.problems:  # a cure need not change what files look like from outside
         index_cache.save_values(root, sign, to_values(index))
     return index
 

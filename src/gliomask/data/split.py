@@ -149,6 +149,11 @@ class Split:
         names = {entry.partition("/")[0] for entry in self._members(index, part)}
         return tuple(patient.name for patient in index.patients if patient.name in names)
 
+    def seen_cases(self) -> frozenset[str]:
+        """Return the persons (names without the date of the scan) with any slice in train or validation."""
+        entries = (entry for part in ("train", "validation") for entry in self.parts[part])
+        return frozenset(naming.case(entry.partition("/")[0]) for entry in entries)
+
     def unseen_positions(self, index: DatasetIndex) -> NDArray[np.int64]:
         """Return the slices of patients without any slice in train or validation; the index may be of other data.
 
@@ -157,7 +162,7 @@ class Split:
         NDArray[np.int64]
             (N,) row numbers, rising, as for `positions`.
         """
-        seen = {naming.case(entry.partition("/")[0]) for part in ("train", "validation") for entry in self.parts[part]}
+        seen = self.seen_cases()
         rows = [naming.case(patient.name) not in seen for patient in index.patients for _ in patient.slices]
         return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
 

@@ -98,7 +98,8 @@ def original_mean(batch_dice: ArrayLike) -> float:
 def dice_original(counts: SliceCounts, *, batch: int = ORIGINAL_BATCH) -> float | None:
     """Return the original project's test score: Dice pooled over each batch, summed, over the number of batches - 1.
 
-    None if the slices make fewer than two batches, where the original divides by zero.
+    Its arithmetic, not its data: slices come patient by patient at the size of the image, the original's came shuffled
+    at 128 pixels. None if the slices make fewer than two batches, where the original divides by zero.
     """
     values = dice(counts.per_batch(batch))
     return original_mean(values) if values.size >= 2 else None

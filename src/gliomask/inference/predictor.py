@@ -71,7 +71,8 @@ class Predictor:
         model = path / "model.onnx" if path.is_dir() else path
         if path.is_dir() and not model.is_file():
             raise ModelFileError(
-                f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`"
+                f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`, "
+                f"or export what there is with `gliomask export {path}`"
             )
         if model.suffix != ".onnx":
             raise ModelFileError(f"{path}: not a model; expected a run folder or a .onnx file")

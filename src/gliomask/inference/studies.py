@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.volumes.slices import read_image, read_mask
+from gliomask.volumes.slices import SUFFIXES, read_image, read_mask
 
-SUFFIXES = {".tif", ".tiff", ".png"}
 _NUMBERED = re.compile(r"(?P<study>.+)_(?P<number>\d+)")
 
 
@@ -124,7 +123,8 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
 def _in_folder(folder: Path, results: Path | None) -> list[Study]:
     stacks: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    inner = None if results is None or results.resolve() == folder.resolve() else results.resolve()
+    inside = results is not None and folder.resolve() in results.resolve().parents
+    inner = results.resolve() if results is not None and inside else None
     for file in files:
         if not _is_mask(file) and (inner is None or inner not in file.resolve().parents):
             match = _NUMBERED.fullmatch(file.stem)

@@ -61,6 +61,8 @@ class RunWriter(Checkpoint):
         best = max((past["val_dice"] for past in self._rows), default=-1.0)
         if row["val_dice"] > best:
             extra = {"epoch": trainer.current_epoch, "val_dice": row["val_dice"]}
+            for stale in (self._run.contract, self._run.model):  # describes weights that are no longer the best
+                stale.unlink(missing_ok=True)
             save_weights(self._run.best, module.averaged_net, name=self._architecture, extra=extra)
         self._rows.append(row)
         self._run.write_metrics(self._rows)

@@ -36,7 +36,9 @@ def describe_environment() -> dict[str, Any]:
 
 def is_main_process() -> bool:
     """Say whether this is the first, or the only, of the processes of a training."""
-    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"))
+    return all(
+        os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "SLURM_PROCID")
+    )
 
 
 def _processor() -> str:

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from gliomask.config import TrainConfig
-from gliomask.data.split import Split
 from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
@@ -55,7 +54,7 @@ def export(run: RunFolder) -> ModelContract:
         image_size=config.image_size,
         normalisation=config.normalisation,
         threshold=config.threshold,
-        training=_training_facts(config, run.split()),
+        training=_training_facts(config, run),
         scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
         versions=versions(),
         onnx_sha256=hashlib.sha256(exported).hexdigest(),
@@ -66,13 +65,14 @@ def export(run: RunFolder) -> ModelContract:
     return contract
 
 
-def _training_facts(config: TrainConfig, split: Split) -> dict[str, Any]:
+def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
+    split = run.split()
     return {
         "fingerprint": split.fingerprint,
         "split": split.kind,
         "patients": len({entry.partition("/")[0] for entry in split.parts["train"]}),
         "recipe": config.recipe,
-        "epochs": config.optimisation.epochs,
+        "epochs": len(run.metrics()),
         "seed": config.seed,
         "encoder_weights": config.model.encoder_weights,
     }

@@ -6,14 +6,18 @@ Joins data, network, module and callbacks; knows nothing of the command line.
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -22,7 +26,7 @@ from gliomask.data.batches import CachedBatches, EvaluationPlans, Share, Trainin
 from gliomask.data.cache import SliceCache, open_cache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split, make_split, save_split
-from gliomask.errors import UsageError
+from gliomask.errors import DataError, UsageError
 from gliomask.models.registry import build_model
 from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positions
 from gliomask.training.environment import describe_environment, is_main_process
@@ -52,7 +56,7 @@ class FitOptions:
     resume
         Go on from the last complete epoch of the run; start from the beginning if there is none.
     fast_dev_run
-        One batch of training, one of validation, then export: to see that everything works.
+        One batch of training, one of validation, then export, in a folder of its own: to see that everything works.
     progress
         Show a progress bar.
     """
@@ -117,36 +121,91 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     Returns
     -------
     RunFolder
-        The same folder, complete.
+        The same folder, complete; of a fast dev run, the folder ``fast-dev-run`` in it.
 
     Raises
     ------
     UsageError
-        If a run of this name exists already and is not to be resumed.
+        If a run of this name exists already and is not to be resumed, or the machine lacks the hardware asked for.
+    TrainingError
+        If the loss is no longer a number.
     SplitMismatchError
         If the run to resume was started on other data.
     DataError, WeightsError
         If the data cannot be split or cached, or encoder weights cannot be had.
     """
-    if run.last.is_file() and not options.resume:
-        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
-    trainer_precision = choose_precision(config.hardware.precision, _accelerator_name(config))
-    config = replace(config, hardware=replace(config.hardware, precision=trainer_precision))
-    split = _prepare_folder(index, config, run, keep_split=options.resume)
+    run = _place(run, options)
+    config = _resolved(config, run)
+    resuming = options.resume and run.last.is_file()
+    split = run.split() if options.resume and run.split_file.is_file() else make_split(index, config.split)
+    split.check(index)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
     with torch.random.fork_rng(), _as_before(), _quiet_lightning():
         torch.manual_seed(config.seed)
-        resuming = options.resume and run.last.is_file()
-        weights = "none" if resuming else config.model.encoder_weights
-        net = build_model(config.model.model, encoder_weights=weights)
-        module = SegmentationModule(net, config, cache, steps_per_epoch=len(data.plans(Share())))
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
-        trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
+        net = build_model(config.model.model, encoder_weights="none" if resuming else config.model.encoder_weights)
+        steps = len(data.plans(Share(0, trainer.world_size)))
+        module = SegmentationModule(net, config, cache, steps_per_epoch=steps)
+        if is_main_process():
+            _write_beginning(run, config, split)
+        if not _stopped_early(run, config):
+            trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
         contract = export(run)
         _log.info("exported %s, validation Dice %.4f", run.model, contract.scores["validation_dice"])
     return run
+
+
+def _place(run: RunFolder, options: FitOptions) -> RunFolder:
+    """Return the folder to write to: the run's own, or a trial's inside it.
+
+    Raises
+    ------
+    UsageError
+        If there is a run that is not to be resumed, or a trial is.
+    """
+    if options.fast_dev_run and options.resume:
+        raise UsageError("a fast dev run starts anew; expected --fast-dev-run or --resume, not both")
+    if options.fast_dev_run:
+        trial = RunFolder(run.path / "fast-dev-run")
+        if is_main_process():
+            shutil.rmtree(trial.path, ignore_errors=True)
+        return trial
+    if run.last.is_file() and not options.resume:
+        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
+    return run
+
+
+def _resolved(config: TrainConfig, run: RunFolder) -> TrainConfig:
+    """Replace what is to be measured by what was measured; only the first of several processes measures."""
+    accelerator = _accelerator_name(config)
+    if config.hardware.precision == "auto" and not is_main_process():
+        _wait_for(run.config_file)
+        return run.config()
+    precision = choose_precision(config.hardware.precision, accelerator)
+    return replace(config, hardware=replace(config.hardware, precision=precision))
+
+
+def _wait_for(path: Path, seconds: float = 300.0) -> None:
+    """Wait until another process has written a file.
+
+    Raises
+    ------
+    DataError
+        If it does not appear in time.
+    """
+    end = time.monotonic() + seconds
+    while not path.is_file():
+        if time.monotonic() > end:
+            raise DataError(path, "does not appear", "the first process to write it", "look at that process's errors")
+        time.sleep(0.2)
+
+
+def _stopped_early(run: RunFolder, config: TrainConfig) -> bool:
+    """Say whether early stopping has ended this run before, so that resuming it must change nothing."""
+    patience, scores = config.optimisation.early_stopping, [row["val_dice"] for row in run.metrics()]
+    return bool(patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
 
 
 def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
@@ -193,21 +252,14 @@ def _quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _prepare_folder(index: DatasetIndex, config: TrainConfig, run: RunFolder, *, keep_split: bool) -> Split:
+def _write_beginning(run: RunFolder, config: TrainConfig, split: Split) -> None:
     """Write what is known before the first step; config.json comes last, it marks that a run was started."""
     run.path.mkdir(parents=True, exist_ok=True)
-    if is_main_process():
-        for leftover in run.path.glob(".*.part"):  # of a training that was killed while it wrote
-            leftover.unlink()
-    if keep_split and run.split_file.is_file():
-        split = run.split()
-        split.check(index)
-    else:
-        split = make_split(index, config.split)
-        save_split(split, run.split_file)
+    for leftover in run.path.glob(".*.part"):  # of a training that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+    save_split(split, run.split_file)
     run.write_json(run.environment_file, describe_environment())
     save_config(config, run.config_file)
-    return split
 
 
 def _next_epoch(run: RunFolder) -> int:
@@ -230,23 +282,30 @@ def _trainer(
     if options.progress:
         callbacks.append(RichProgressBar())
     one_batch = 1 if options.fast_dev_run else None
-    return lightning.Trainer(
-        accelerator=hardware.accelerator,
-        devices=int(hardware.devices) if hardware.devices.isdigit() else hardware.devices,
-        num_nodes=hardware.nodes,
-        strategy=hardware.strategy,
-        precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
-        max_epochs=1 if options.fast_dev_run else optimisation.epochs,
-        limit_train_batches=one_batch,
-        limit_val_batches=one_batch,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        deterministic=True,
-        logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
-        callbacks=callbacks,
-        plugins=[SafetensorsCheckpointIO()],
-        enable_progress_bar=options.progress,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        default_root_dir=run.path,
-    )
+    try:
+        return lightning.Trainer(
+            accelerator=hardware.accelerator,
+            devices=int(hardware.devices) if hardware.devices.isdigit() else hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=hardware.strategy,
+            precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
+            max_epochs=1 if options.fast_dev_run else optimisation.epochs,
+            limit_train_batches=one_batch,
+            limit_val_batches=one_batch,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            deterministic=True,
+            logger=TensorBoardLogger(run.path, name="tensorboard", version=""),
+            callbacks=callbacks,
+            plugins=[SafetensorsCheckpointIO()],
+            enable_progress_bar=options.progress,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            default_root_dir=run.path,
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"accelerator {hardware.accelerator}, devices {hardware.devices}, strategy {hardware.strategy}: {reason}; "
+            "expected what this machine has"
+        ) from error

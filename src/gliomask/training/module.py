@@ -18,6 +18,7 @@ from gliomask.config import OptimisationConfig, TrainConfig
 from gliomask.data.augmentation import augment, prepare
 from gliomask.data.batches import SliceBatch
 from gliomask.data.cache import SliceCache
+from gliomask.errors import TrainingError
 from gliomask.models.losses import bce_dice_loss
 
 WARMUP_STEPS = 100
@@ -178,6 +179,8 @@ class SegmentationModule(lightning.LightningModule):
         """Work out the training loss and Dice."""
         sums = self.trainer.strategy.reduce(self._training_sums, reduce_op="sum").cpu().numpy()
         tp, fp, fn, loss, slices = map(float, sums)
+        if not math.isfinite(loss):
+            raise TrainingError(f"the training loss is {loss}; expected a number; lower --learning-rate, then --resume")
         rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self.epoch_metrics |= {
             "train_loss": loss / max(slices, 1),

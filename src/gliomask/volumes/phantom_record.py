@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gliomask.errors import UsageError
+from gliomask.files import whole_file
 
 INSTITUTIONS = {"DU": 45, "HT": 34, "CS": 16, "FG": 14, "EZ": 1}
 LAST_NUMBER = 999
@@ -106,7 +107,7 @@ def write_table(path: Path, rows: Iterable[tuple[str, Mapping[str, str | int | f
     rows
         Patient name (its date is left out, as in the public table) and clinical values.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for name, clinical in rows:

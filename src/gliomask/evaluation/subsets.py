@@ -1,0 +1,96 @@
+"""Which slices to score, by name, and whether the model has seen them. Knows no predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.config import SplitConfig, SubsetName
+from gliomask.data import naming
+from gliomask.data.index import DatasetIndex
+from gliomask.data.split import Split, make_split
+from gliomask.errors import UsageError
+from gliomask.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Slices to score, and what has to be said about them.
+
+    Parameters
+    ----------
+    positions
+        (N,) int64 rows of the index, rising.
+    seen_patients
+        How many of their patients the model was trained or chosen on; None if that is not known.
+    whole_patients
+        Whether all slices of every patient are scored. Where not, ``dice_patient`` is over the scored slices alone.
+    """
+
+    positions: NDArray[np.int64]
+    seen_patients: int | None
+    whole_patients: bool
+
+    def caveats(self) -> list[str]:
+        """Return what a reader of the scores must know, one sentence each."""
+        said = []
+        if self.seen_patients:
+            said.append(f"the model has seen {self.seen_patients} of these patients: not a score on unseen patients")
+        if not self.whole_patients:
+            said.append("only some slices of each patient are scored: dice_patient is not over whole volumes")
+        return said
+
+
+def choose_subset(index: DatasetIndex, model: Path, name: SubsetName) -> Subset:
+    """Find the slices of a subset.
+
+    Parameters
+    ----------
+    index
+        The data.
+    model
+        Run folder, which holds a split, or a file of a model, which does not.
+    name
+        ``test``, ``validation``, ``train``: that part of the run's split. ``unseen``: patients that the run neither
+        trained nor validated on. ``buda10``: the ten published test patients. ``all``: everybody.
+
+    Raises
+    ------
+    UsageError
+        If the subset is a part of a split, and the model is not a run folder.
+    SplitMismatchError
+        If the run was trained on other data and its parts mean nothing here.
+    DataError
+        If the ten named patients are not all there, or the split is damaged.
+    """
+    split = RunFolder(model).split() if model.is_dir() else None
+    positions = _positions(index, split, name)
+    chosen = np.zeros(index.slice_count, bool)
+    chosen[positions] = True
+    scored, whole, start = set(), True, 0
+    for patient in index.patients:
+        here = chosen[start : start + len(patient.slices)]
+        start += len(patient.slices)
+        if here.any():
+            scored.add(naming.case(patient.name))
+            whole &= bool(here.all())
+    seen = None if split is None else len(scored & split.seen_cases())
+    return Subset(positions, seen, whole)
+
+
+def _positions(index: DatasetIndex, split: Split | None, name: SubsetName) -> NDArray[np.int64]:
+    if name == "all":
+        return np.arange(index.slice_count)
+    if name == "buda10":
+        return make_split(index, SplitConfig(split="buda10")).positions(index, "test")
+    if split is None:
+        raise UsageError(
+            f"--subset {name} needs the run folder, which holds the split; expected --subset all or buda10"
+        )
+    if name == "unseen":
+        return split.unseen_positions(index)
+    split.check(index)
+    return split.positions(index, name)
