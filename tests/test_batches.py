@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -189,7 +190,11 @@ def test_validation_is_complete_and_in_order_on_any_number_of_devices(count: int
     made = [EvaluationPlans(positions, batch_size=batch_size, share=Share(rank, world)) for rank in range(world)]
     batches = [list(each) for each in made]
     assert [len(each) for each in made] == [len(each) for each in batches]
-    assert sorted(position for each in batches for position in order(each)) == positions.tolist()
+    assert {position for each in batches for position in order(each)} == set(positions.tolist())
+    for one, other in combinations(batches, 2):
+        assert set(order(one)).isdisjoint(order(other))  # or a slice would count twice
+    if count >= world:
+        assert len({len(each) for each in batches}) == 1  # or the slowest would wait for ever
     assert all(order(each) == sorted(order(each)) for each in batches)
 
 

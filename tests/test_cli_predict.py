@@ -177,7 +177,9 @@ def test_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path, caps
     folder = write_known_patient(tmp_path, "case", FOUND, None)
     (tmp_path / "out").write_text("a file")
     assert predict(folder, "--model", model, "--out", tmp_path / "out") == 1
-    assert capsys.readouterr().err.startswith(f"gliomask predict: {tmp_path}/out/case: ")
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path}/out/case/case_1_mask.tif: cannot be written")
+    assert said.count("\n") == 1
 
 
 # --- evaluate

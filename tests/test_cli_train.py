@@ -250,9 +250,10 @@ def test_training_gets_the_options_and_its_result_is_printed(
     monkeypatch.setattr(logger, "level", logger.level)
     seen: dict[str, Any] = {}
 
-    def pretend(index: Any, config: Any, run: Any, options: Any) -> None:
+    def pretend(index: Any, config: Any, run: Any, options: Any) -> Any:
         seen.update(slices=index.slice_count, config=config, options=options)
         run.write_metrics([{"epoch": 0, "val_dice": 0.7}, {"epoch": 1, "val_dice": 0.6}])
+        return run
 
     monkeypatch.setattr(fitting, "fit", pretend)
     tiny_dataset(tmp_path / "data", patients=3)

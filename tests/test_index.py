@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from builders import make_mask, make_slice, patient_name, tiny_dataset, write_patient
 from gliomask.data import naming
 from gliomask.data.index import DatasetIndex, Problem, build_index, index_table
 from gliomask.data.index_cache import cache_folder
-from gliomask.errors import DataError
+from gliomask.errors import DataError, UnreadableImageError
 from gliomask.volumes.slices import read_image, write_image, write_mask
 
 FIRST = patient_name(0)  # TCGA_CS_1000_20000101, which every tiny data set has
@@ -308,11 +309,21 @@ def test_fingerprint_changes_with_one_grey_value(tmp_path: Path) -> None:
 
 def test_second_index_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_dataset(tmp_path / "data", patients=2)
-    (tmp_path / "data" / "notes.txt").write_text("a problem")
     first = build_index(tmp_path / "data")
     monkeypatch.setattr("gliomask.data.index.read_image", None)  # reading a single pixel would now fail
     assert build_index(tmp_path / "data") == first
-    assert first.problems
+
+
+def test_problems_are_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_dataset(tmp_path / "data", patients=2)
+
+    def refuse(path: Path) -> NDArray[np.bool_]:
+        raise UnreadableImageError(path, "permission denied", "a readable file", "change its permissions")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gliomask.data.index.read_mask", refuse)
+        assert len(build_index(tmp_path / "data").problems) == 6
+    assert build_index(tmp_path / "data").problems == ()  # though no file looks different from outside
 
 
 def test_cache_is_not_used_for_changed_files_or_when_not_wanted(tmp_path: Path) -> None:

@@ -194,11 +194,19 @@ def test_augmentations_shown_are_the_originals(front_door: ModuleType, commands:
     assert (options.data, options.out, options.recipe) == (Path("lgg"), Path("runs/mine/explore"), "original")
 
 
-def test_gpus_are_those_asked_for_unless_the_machine_says_otherwise(
+def test_gpus_are_those_asked_for(
     front_door: ModuleType, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for given, expected in (({}, "1,2"), ({"CUDA_VISIBLE_DEVICES": "3"}, "3")):
+    for given in ({}, {"CUDA_VISIBLE_DEVICES": "3"}):
         environment: dict[str, str] = dict(given)
         monkeypatch.setattr(os, "environ", environment)
         run(front_door, "--gpus=1,2")
-        assert environment["CUDA_VISIBLE_DEVICES"] == expected
+        assert environment["CUDA_VISIBLE_DEVICES"] == "1,2"
+
+
+def test_a_helper_process_only_trains(
+    front_door: ModuleType, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    run(front_door, "--train=True", "--view_aug=True")
+    assert [command[0] for command in commands] == ["train"]
