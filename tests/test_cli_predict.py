@@ -246,3 +246,11 @@ def test_batch_size_of_evaluation_changes_no_score(model: str, tmp_path: Path) -
         scores.append((tmp_path / size / "summary.json").read_text())
     assert scores[0] == scores[1]
     assert json.loads(scores[0])["slices"] == 6
+
+
+def test_results_are_never_put_among_the_slices(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_known_patient(tmp_path / "data", "case", FOUND, FOUND)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert predict(folder, "--model", model, "--out", tmp_path / "data", "--overwrite") == 2
+    assert "masks replace no truth" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

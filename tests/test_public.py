@@ -22,6 +22,7 @@ NAMES = [
     "RunFolder",
     "TrainConfig",
     "build_index",
+    "choose_subset",
     "evaluate",
     "fit",
     "write_phantoms",

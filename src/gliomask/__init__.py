@@ -20,6 +20,7 @@ _HOMES = {
     "RunFolder": "gliomask.training.run_folder",
     "TrainConfig": "gliomask.config",
     "build_index": "gliomask.data.index",
+    "choose_subset": "gliomask.evaluation.subsets",
     "evaluate": "gliomask.evaluation.evaluate",
     "fit": "gliomask.training.fit",
     "write_phantoms": "gliomask.volumes.phantom",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gliomask.data.index import DatasetIndex, build_index
     from gliomask.errors import GliomaskError
     from gliomask.evaluation.evaluate import Evaluation, evaluate
+    from gliomask.evaluation.subsets import choose_subset
     from gliomask.inference.predictor import Prediction, Predictor
     from gliomask.training.fit import fit
     from gliomask.training.run_folder import RunFolder
@@ -44,6 +46,7 @@ __all__ = [
     "RunFolder",
     "TrainConfig",
     "build_index",
+    "choose_subset",
     "evaluate",
     "fit",
     "write_phantoms",

@@ -1,0 +1,103 @@
+"""Where a training may go wrong: stopped early and resumed, diverged, tried out, no such hardware, two processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from builders import tiny_dataset
+from gliomask.config import AugmentationConfig, HardwareConfig
+from gliomask.data.augmentation import augment, draw
+from gliomask.data.index import DatasetIndex
+from gliomask.errors import TrainingError, UsageError
+from gliomask.training.run_folder import RunFolder
+from tiny_runs import QUIET, RESUME, same_run, tensors_of, tiny_config, tiny_index, train, use_tiny_net
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetIndex:
+    """Return tiny data, and let "unet" be the tiny network."""
+    use_tiny_net(monkeypatch)
+    return tiny_index(tmp_path / "data")
+
+
+def test_augmentation_is_exact_under_bfloat16() -> None:
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))
+    masks = torch.from_numpy(rng.integers(0, 2, (3, 64, 64), dtype=np.uint8))
+    statistics = torch.tensor([[90.0], [40.0]]).expand(3, 2, 3)
+    parameters = draw(AugmentationConfig(), 3, rng)
+
+    def result() -> tuple[torch.Tensor, torch.Tensor]:
+        return augment(images, masks, volume_statistics=statistics, slice_statistics=statistics, parameters=parameters)
+
+    expected = result()
+    with torch.autocast("cpu", torch.bfloat16):
+        for one, other in zip(result(), expected, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_resuming_what_stopped_early_changes_nothing(index: DatasetIndex, tmp_path: Path) -> None:
+    config = tiny_config(epochs=8, early_stopping=1, learning_rate=1e-9, average=0.0)
+    once = train(index, config, tmp_path / "once")
+    again = train(index, config, tmp_path / "again")
+    assert 1 < len(once.metrics()) < 8
+    train(index, config, again.path, RESUME)
+    assert same_run(once, again)
+
+
+def test_diverged_training_is_said(index: DatasetIndex, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="lower --learning-rate"):
+        train(index, tiny_config(epochs=3, learning_rate=1e30, average=0.0), tmp_path / "run")
+
+
+def test_trial_leaves_the_name_free(index: DatasetIndex, tmp_path: Path) -> None:
+    trial = train(index, tiny_config(), tmp_path / "run", replace(QUIET, fast_dev_run=True))
+    assert trial.path == tmp_path / "run" / "fast-dev-run"
+    assert len(train(index, tiny_config(), tmp_path / "run").metrics()) == 2
+    with pytest.raises(UsageError, match="not both"):
+        train(index, tiny_config(), tmp_path / "run", replace(RESUME, fast_dev_run=True))
+
+
+@pytest.mark.parametrize(
+    "hardware", [HardwareConfig(strategy="dpp"), HardwareConfig(devices="two"), HardwareConfig(accelerator="abacus")]
+)
+def test_hardware_that_is_not_there_is_said(index: DatasetIndex, tmp_path: Path, hardware: HardwareConfig) -> None:
+    config = replace(tiny_config(), hardware=replace(hardware, precision="float32"))
+    with pytest.raises(UsageError, match="expected what this machine has"):
+        train(index, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_better_weights_make_the_old_export_stale(index: DatasetIndex, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    for file in (run.model, run.contract):
+        file.write_text("of earlier weights")
+    train(index, tiny_config(), run.path)
+    assert not run.model.exists()
+    assert not run.contract.exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    """Five validation slices for two processes: one of them has a batch less to predict, and must not be waited for."""
+    tiny_dataset(tmp_path / "data", patients=5, slices=5, size=32)
+    command = [
+        sys.executable, "-m", "gliomask", "train", str(tmp_path / "data"), "--runs", str(tmp_path / "runs"),
+        "--name", "pair", "--model", "resnet18", "--image-size", "32", "--epochs", "2", "--batch-size", "2",
+        "--accelerator", "cpu", "--devices", "2", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["epochs"] == 2  # one of the two talks
+    run = RunFolder(tmp_path / "runs" / "pair")
+    assert [row["epoch"] for row in run.metrics()] == [0, 1]
+    assert all(torch.isfinite(tensor.float()).all() for tensor in tensors_of(run.best).values())
