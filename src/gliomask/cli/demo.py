@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 DEMO = TrainConfig(
     hardware=HardwareConfig(devices="1"),
     image_size=96,
-    model=ModelConfig(model="resnet18"),
+    model=ModelConfig(model="unet"),
     split=SplitConfig(split="fold", folds=4),
-    augmentation=AugmentationConfig(),
-    optimisation=OptimisationConfig(epochs=10, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
+    optimisation=OptimisationConfig(epochs=5, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
 )
 """Small and quick, to show the road; `gliomask train` without options trains properly."""
 PHANTOMS, PHANTOM_SIZE = 24, 128
