@@ -13,7 +13,6 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, counter, parse
 from gliomask.config import (
-    AugmentationConfig,
     HardwareConfig,
     ModelConfig,
     OptimisationConfig,
