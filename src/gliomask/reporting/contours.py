@@ -41,6 +41,7 @@ def outline(mask: NDArray[np.bool_], level: float = 0.5) -> list[NDArray[np.floa
     if mask.ndim != 2:
         raise UsageError(f"the mask has shape {mask.shape}; expected one slice, H x W")
     padded = np.pad(mask.astype(np.float64), 1)
+    # scikit-image does not annotate this function
     return [path - 1.0 for path in find_contours(padded, level)]  # type: ignore[no-untyped-call]
 
 

@@ -98,6 +98,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def __init__(self, net: nn.Module, config: TrainConfig, cache: SliceCache, steps_per_epoch: int) -> None:
         super().__init__()
+        # PyTorch's annotations lack this overload of Module.to
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         average = config.optimisation.average
@@ -181,6 +182,7 @@ class SegmentationModule(lightning.LightningModule):
         tp, fp, fn, loss, slices = map(float, sums)
         if not math.isfinite(loss):
             raise TrainingError(f"the training loss is {loss}; expected a number; lower --learning-rate, then --resume")
+        # a list only where there are several optimisers
         rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self.epoch_metrics |= {
             "train_loss": loss / max(slices, 1),
