@@ -214,3 +214,25 @@ def test_one_trained_slice_of_a_slice_split_makes_a_patient_seen() -> None:
     index = simulated("TCGA_CS_AAAA_20000101", "TCGA_CS_CCCC_20000101")
     assert split.unseen_positions(index).tolist() == [2, 3]
     assert Split("slice", 0, "", parts | {"train": ()}).unseen_positions(index).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "seen", "whole"),
+    [
+        ("patient", "test", 0, True),
+        ("patient", "train", 8, True),
+        ("patient", "all", 9, True),
+        ("slice", "test", None, False),
+    ],
+)
+def test_reader_is_told_what_the_model_has_seen(
+    tmp_path: Path, kind: Any, part: Any, seen: int | None, whole: bool
+) -> None:
+    index = simulated(*(f"TCGA_CS_{number:04}_20000101" for number in range(10)))
+    started_run(tmp_path / "run", index, kind)
+    subset = choose_subset(index, tmp_path / "run", part)
+    assert subset.whole_patients is whole
+    assert subset.seen_patients if seen is None else subset.seen_patients == seen
+    said = " ".join(subset.caveats())
+    assert ("has seen" in said) is bool(subset.seen_patients)
+    assert ("whole volumes" in said) is not whole
