@@ -42,6 +42,11 @@ class SliceCounts:
         """Return the number of slices."""
         return len(self.tp)
 
+    @property
+    def has_tumour(self) -> NDArray[np.bool_]:
+        """(N,) bool: whether the truth of the row has any tumour."""
+        return self.tp + self.fn > 0
+
     def per_patient(self) -> SliceCounts:
         """Return the counts summed over each patient's slices, one row a patient, in order of appearance."""
         names, first, inverse = np.unique(self.patients, return_index=True, return_inverse=True)
@@ -59,6 +64,20 @@ class SliceCounts:
         return self.tp, self.fp, self.fn, self.tn
 
 
+def check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+    """Refuse masks that cannot be compared.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not (S, H, W), or a mask is not boolean (0 and 255 would count wrongly).
+    """
+    if prediction.shape != truth.shape or prediction.ndim != 3:
+        raise ValueError(f"masks of shape {prediction.shape} and {truth.shape}; expected two equal (S, H, W)")
+    if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
+        raise ValueError(f"masks of dtype {prediction.dtype} and {truth.dtype}; expected bool")
+
+
 def count_slices(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], patient: str) -> SliceCounts:
     """Count a patient's slices.
 
@@ -74,10 +93,7 @@ def count_slices(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], patien
     ValueError
         If the shapes differ, or a mask is not boolean (0 and 255 would count wrongly).
     """
-    if prediction.shape != truth.shape or prediction.ndim != 3:
-        raise ValueError(f"masks of shape {prediction.shape} and {truth.shape}; expected two equal (S, H, W)")
-    if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
-        raise ValueError(f"masks of dtype {prediction.dtype} and {truth.dtype}; expected bool")
+    check_masks(prediction, truth)
     pairs = (prediction & truth, prediction & ~truth, ~prediction & truth, ~prediction & ~truth)
     tp, fp, fn, tn = (pair.sum(axis=(1, 2), dtype=np.int64) for pair in pairs)
     return SliceCounts(tp, fp, fn, tn, patients=np.full(len(truth), patient))
