@@ -1,0 +1,220 @@
+"""One mask in one NIfTI file, read strictly and written whole. Knows no patients, and of space only the spacing."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.errors import DataError
+from gliomask.files import whole_file
+
+SUFFIXES = (".nii", ".nii.gz")
+"""File name endings (in lower case) that are read and written."""
+
+_MASK = "a NIfTI mask of at most 3 dimensions with 0 for background and one positive value for tumour"
+_GZIP = b"\x1f\x8b"
+_UNKNOWN = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class MaskVolume:
+    """A mask of several slices.
+
+    Attributes
+    ----------
+    mask
+        (S, H, W) bool, true where there is tumour.
+    spacing
+        Distance between slices, rows and columns in mm; None if the file does not say.
+    """
+
+    mask: NDArray[np.bool_]
+    spacing: tuple[float, float, float] | None
+
+
+def read_mask_volume(path: Path) -> MaskVolume:
+    """Read one mask.
+
+    The axes of the array in the file are taken as (column, row, slice), in file order, which is what programs write
+    that stack slice images (SimpleITK's ``GetImageFromArray`` of a (slice, row, column) array, for one). Nothing is
+    reoriented: such stacks have no position in space, so their affine means nothing.
+
+    Parameters
+    ----------
+    path
+        NIfTI-1 or NIfTI-2 in one file, ``.nii`` or ``.nii.gz``. A file of two dimensions is one slice; further axes of
+        length 1 are dropped. Integers or floating point; 0, and at most one other value, which is positive.
+
+    Returns
+    -------
+    MaskVolume
+        The spacing is None unless the header's unit is mm and it is not 1 x 1 x 1, which is what a stack without
+        geometry gets; it is None for a file of two dimensions.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, cut off or no NIfTI, has other dimensions or complex or RGB values, has several
+        labels or negative or infinite values, or has no background at all.
+    """
+    content = _content(path)
+    try:
+        with _in_silence():
+            image = _image(path, content)
+            shape = _shape(path, image)
+            values = np.asanyarray(image.dataobj).reshape(shape)
+            spacing = _spacing(image)
+    except DataError:
+        raise
+    except Exception as error:  # nibabel and its decoders raise nearly anything for broken files
+        raise _damaged(path, error) from error
+    return MaskVolume(_binary(path, values).T.copy(), spacing)
+
+
+def write_mask_volume(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float, float] | None = None) -> None:
+    """Write one mask as NIfTI-1 with the values 0 and 1, so that `read_mask_volume` gives it back.
+
+    Parameters
+    ----------
+    path
+        File to write, or to replace; ``.nii`` or ``.nii.gz``. The folder is made if it is absent.
+    mask
+        (S, H, W) bool with some background.
+    spacing
+        Distance between slices, rows and columns in mm; without it, unit and position are left unknown.
+
+    Raises
+    ------
+    DataError
+        If the array or the spacing is anything else, the ending is unknown, or the file cannot be written.
+    """
+    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415 - slow to import
+
+    _check_name(path)
+    _check_to_write(path, mask, spacing)
+    scale = np.diag([*reversed(spacing or _UNKNOWN), 1.0])
+    image: Any = Nifti1Image(mask.T.astype(np.uint8), scale)  # type: ignore[no-untyped-call]  # typed only in part
+    image.header.set_xyzt_units("mm" if spacing else "unknown")
+    content: bytes = image.to_bytes()
+    if path.name.lower().endswith(".gz"):
+        content = gzip.compress(content, mtime=0)  # the same mask makes the same file
+    try:
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        found = f"cannot be written ({error.strerror or error})"
+        raise DataError(path, found, "a folder that can be written to", "choose another") from error
+
+
+def _check_name(path: Path) -> None:
+    if not path.name.lower().endswith(SUFFIXES):
+        raise DataError(path, f"a name ending in {path.suffix!r}", ".nii or .nii.gz", "convert or rename the file")
+
+
+def _check_to_write(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float, float] | None) -> None:
+    if mask.dtype != np.bool_ or mask.ndim != 3 or mask.size == 0:
+        found = f"an array {mask.shape} of {mask.dtype} to write"
+        raise DataError(path, found, "(S, H, W) of bool", "threshold the array first")
+    if mask.all():
+        raise DataError(path, "a mask without background to write", _MASK, "check whether it is inverted")
+    if spacing is not None and not (len(spacing) == 3 and all(0 < step < np.inf for step in spacing)):
+        raise DataError(path, f"a spacing of {spacing} to write", "three positive numbers (mm)", "leave it out")
+
+
+def _content(path: Path) -> bytes:
+    """Return the whole file, unpacked; unpacking it whole compares its checksum, which reading an array does not."""
+    _check_name(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        found, cure = _reason(path, error)
+        raise DataError(path, found, _MASK, cure) from error
+    if not content:
+        raise DataError(path, "an empty file (0 bytes)", _MASK, "copy or write it again")
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except Exception as error:  # EOFError, zlib.error, BadGzipFile, ...
+        raise _damaged(path, error) from error
+
+
+def _reason(path: Path, error: OSError) -> tuple[str, str]:
+    """Say in plain words why a file could not be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file", "check the name"
+    if path.is_dir():
+        return "a folder", "give the name of a file"
+    return f"a file that cannot be read ({error.strerror or error})", "change its permissions, or copy it again"
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return DataError(path, f"a damaged or cut-off file ({detail})", _MASK, "copy or write it again")
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keep nibabel from telling stderr what it mends in a header (its own suppressor leaves the root logger)."""
+    logger = logging.getLogger("nibabel.global")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _image(path: Path, content: bytes) -> Any:
+    """Return the image of nibabel, which is typed only in part."""
+    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415
+    from nibabel.nifti2 import Nifti2Image  # noqa: PLC0415
+
+    if content[344:347] == b"n+1":
+        return Nifti1Image.from_bytes(content)
+    if content[4:7] == b"n+2":
+        return Nifti2Image.from_bytes(content)
+    raise DataError(path, "no NIfTI in one file, or damaged at its start", _MASK, "convert it, or copy it again")
+
+
+def _shape(path: Path, image: Any) -> tuple[int, ...]:
+    """Return (columns, rows, slices), looking at the header alone."""
+    shape = tuple(int(length) for length in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if not 2 <= len(shape) <= 3 or 0 in shape:
+        found = f"an array of {' x '.join(map(str, image.shape)) or 'no dimensions'}"
+        raise DataError(path, found, _MASK, "save each mask as a volume of its own")
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "biuf":
+        kind = "complex values" if dtype.kind == "c" else "values that are no single numbers (RGB)"
+        raise DataError(path, kind, _MASK, "save the mask as 8-bit integers")
+    return (*shape, 1)[:3]
+
+
+def _spacing(image: Any) -> tuple[float, float, float] | None:
+    steps = [round(float(step), 6) for step in image.header.get_zooms()[:3]]  # kept as float32: 0.7 is 0.699999988
+    known = len(steps) == 3 and image.header.get_xyzt_units()[0] == "mm" and all(0 < step < np.inf for step in steps)
+    spacing = (steps[2], steps[1], steps[0]) if known else _UNKNOWN
+    return None if spacing == _UNKNOWN else spacing
+
+
+def _binary(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where the values are not 0, or say which labels there are."""
+    mask: NDArray[np.bool_] = values != 0
+    top = values.max()
+    if not mask.any() or (top < np.inf and not mask.all() and bool((values[mask] == top).all())):
+        return mask
+    labels = np.unique(values)
+    shown = ", ".join(f"{label:g}" for label in labels[:6]) + (", ..." if labels.size > 6 else "")
+    cure = "threshold it, or merge its labels into one"
+    if mask.all() and labels.size == 1:
+        cure = "check whether it is a mask, and not inverted"
+    raise DataError(path, f"a volume with {labels.size} value(s): {shown}", _MASK, cure)
