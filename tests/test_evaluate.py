@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import SIDE, block, write_known_model, write_known_patient
+from gliomask.cli.app import main
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import DatasetIndex, PatientRecord, SliceRecord, build_index
 from gliomask.data.split import BUDA10, Split, make_split, save_split
 from gliomask.errors import DataError, SplitMismatchError, UnreadableImageError, UsageError
-from gliomask.evaluation.evaluate import evaluate, write_evaluation
+from gliomask.evaluation.evaluate import GivenMasks, evaluate
+from gliomask.evaluation.masks import MaskFolder
+from gliomask.evaluation.results import read_evaluation, write_evaluation
 from gliomask.evaluation.subsets import choose_subset
 from gliomask.inference.predictor import Prediction, Predictor
+from gliomask.training.cross_validation import CrossValidation
 from gliomask.volumes.slices import read_image, write_image
 
 NAMES = ("TCGA_CS_0001_20000101", "TCGA_DU_0002_20000101")
@@ -69,24 +74,27 @@ def test_summary_by_hand(predictor: Predictor, index: DatasetIndex) -> None:
     summary = evaluate(predictor, index).summary()
     patients = (100 / (100 + 70 + 50), 32 / (32 + 9))
     assert summary["dice_patient"]["mean"] == pytest.approx(np.mean(patients))
-    assert summary["dice_slice_tumour"] == pytest.approx((0.5 + 0 + 1) / 3)
-    assert summary["dice_slice_all"] == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5)
-    assert summary["dice_slice_all_of_predicting_nothing"] == pytest.approx(2 / 5)
-    assert summary["dice_pooled"] == pytest.approx(132 / (132 + 70 + 59))
+    assert summary["dice_slice_tumour"]["mean"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert summary["dice_slice_all"]["mean"] == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5)
+    assert summary["dice_slice_all"]["predicting_nothing"] == pytest.approx(2 / 5)
+    assert summary["dice_pooled"]["mean"] == pytest.approx(132 / (132 + 70 + 59))
 
 
 def test_chosen_slices_are_scored_and_no_other(predictor: Predictor, index: DatasetIndex) -> None:
     evaluation = evaluate(predictor, index, positions(1, 4))
     counts = evaluation.counts
     assert list(zip(counts.tp, counts.fp, counts.fn, strict=True)) == [COUNTS[1], COUNTS[4]]
-    assert [row["slices"] for row in evaluation.patient_rows()] == [1, 1]
+    assert evaluation.patients["slices"].tolist() == [1, 1]
+    assert evaluation.numbers.tolist() == [2, 2]
+    assert evaluation.patients[["hd95", "nsd_1", "lesions"]].isna().all(axis=None)  # not of whole volumes
+    assert evaluation.summary()["hd95_patient"] is None
 
 
 def test_patients_without_chosen_slices_are_not_read(predictor: Predictor, index: DatasetIndex) -> None:
     (index.root / index.patients[0].slices[0].image).unlink()
     evaluation = evaluate(predictor, index, positions(3))
     assert evaluation.counts.patients.tolist() == [NAMES[1]]
-    assert [patient.name for patient in evaluation.patients] == [NAMES[1]]
+    assert evaluation.patients["patient"].tolist() == [NAMES[1]]
 
 
 def test_volume_is_predicted_whole_where_one_slice_is_scored(
@@ -123,27 +131,76 @@ def test_file_that_vanished_since_indexing_is_named(predictor: Predictor, index:
 
 
 def test_files_hold_the_rows_and_the_scores(predictor: Predictor, index: DatasetIndex, tmp_path: Path) -> None:
-    evaluation = evaluate(predictor, index)
-    write_evaluation(evaluation, tmp_path / "new" / "out", {"model": "known"})
-    with (tmp_path / "new" / "out" / "patients.csv").open(newline="") as file:
+    evaluation, out = evaluate(predictor, index), tmp_path / "new" / "out"
+    write_evaluation(evaluation, out, {"model": "known"})
+    with (out / "patients.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["patient"] for row in table] == list(NAMES)
-    assert table[0] == {
-        "patient": NAMES[0], "dice": "0.454545", "tp": "50", "fp": "70", "fn": "50", "slices": "3",
-        "institution": "CS", "missing": "",
-    }  # fmt: skip
-    kept = json.loads((tmp_path / "new" / "out" / "summary.json").read_text())
-    assert list(kept) == ["model", "scores"]
+    known = {"dice": "0.454545", "tp": "50", "fp": "70", "fn": "50", "slices": "3", "tumour_slices": "1",
+             "institution": "CS", "missing": "", "volume_error": "0.2", "volume_error_ml": "",
+             "size": "medium"}  # fmt: skip
+    assert {name: table[0][name] for name in known} == known
+    with (out / "slices.csv").open(newline="") as file:
+        slices = list(csv.DictReader(file))
+    assert [tuple(int(row[name]) for name in ("tp", "fp", "fn")) for row in slices] == COUNTS
+    assert [int(row["slice"]) for row in slices] == [1, 2, 3, 1, 2]
+    kept = json.loads((out / "summary.json").read_text())
+    assert list(kept) == ["model", "unit", "scores", "groups", "calibration"]
     assert kept["scores"] == evaluation.summary()
-    assert len(list((tmp_path / "new" / "out").iterdir())) == 2
+    assert len(list(out.iterdir())) == 3
+
+
+def test_what_was_written_reads_back_the_same(predictor: Predictor, index: DatasetIndex, tmp_path: Path) -> None:
+    evaluation = evaluate(predictor, index)
+    write_evaluation(evaluation, tmp_path / "out", {"model": "known"})
+    again, facts = read_evaluation(tmp_path / "out")
+    assert (facts["model"], again.unit) == ("known", "pixels")
+    assert again.patients["missing"].tolist() == ["", ""]
+    write_evaluation(again, tmp_path / "again", {"model": "known"})
+    for name in ("patients.csv", "slices.csv"):
+        assert (tmp_path / "out" / name).read_text() == (tmp_path / "again" / name).read_text()
+    assert again.calibration == evaluation.calibration
+    assert again.summary()["dice_patient"] == pytest.approx(evaluation.summary()["dice_patient"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "patients.csv", "slices.csv"])
+def test_damaged_evaluation_is_refused(predictor: Predictor, index: DatasetIndex, tmp_path: Path, name: str) -> None:
+    write_evaluation(evaluate(predictor, index), tmp_path, {})
+    (tmp_path / name).write_text("x")
+    with pytest.raises(DataError, match="not a usable evaluation"):
+        read_evaluation(tmp_path)
+
+
+def test_folder_without_evaluation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no summary\.json"):
+        read_evaluation(tmp_path)
 
 
 def test_missing_sequences_are_in_the_rows(predictor: Predictor, tmp_path: Path) -> None:
     folder = write_known_patient(tmp_path, NAMES[0], np.stack(FOUND[NAMES[0]]), np.stack(TRUTH[NAMES[0]]))
     for path in folder.glob("*[0-9].tif"):
         write_image(path, read_image(path)[..., [1, 1, 1]])
-    (row,) = evaluate(predictor, build_index(tmp_path)).patient_rows()
-    assert row["missing"] == "pre+post"
+    evaluation = evaluate(predictor, build_index(tmp_path))
+    assert evaluation.patients["missing"].tolist() == ["pre+post"]
+    assert list(evaluation.groups()["missing"]) == ["pre+post"]
+
+
+def test_known_spacing_gives_millimetres_and_millilitres(predictor: Predictor, index: DatasetIndex) -> None:
+    pixels, known = evaluate(predictor, index), evaluate(predictor, index, spacing=(5.0, 2.0, 2.0))
+    assert (pixels.unit, known.unit) == ("pixels", "mm")
+    assert pixels.patients["volume_error_ml"].isna().all()
+    assert known.patients["volume_error_ml"].tolist() == pytest.approx([20 * 20 / 1000, -9 * 20 / 1000])
+    assert (known.patients["hd95"] >= 2 * pixels.patients["hd95"]).all()
+
+
+def test_masks_of_a_prediction_score_like_the_prediction(
+    predictor: Predictor, index: DatasetIndex, tmp_path: Path
+) -> None:
+    predicted = evaluate(predictor, index, masks_to=tmp_path / "masks")
+    given = evaluate(GivenMasks(MaskFolder(tmp_path / "masks")), index)
+    assert given.summary() == predicted.summary()
+    assert predicted.calibration is not None
+    assert given.calibration is None
 
 
 # --- who is scored
@@ -236,3 +293,83 @@ def test_reader_is_told_what_the_model_has_seen(
     said = " ".join(subset.caveats())
     assert ("has seen" in said) is bool(subset.seen_patients)
     assert ("whole volumes" in said) is not whole
+
+
+# --- cross-validation
+
+
+def cross_validated(folder: Path, index: DatasetIndex, thresholds: tuple[float, ...]) -> CrossValidation:
+    """Write what two trained folds leave, with a known model each that differ in their threshold."""
+    folds = CrossValidation(folder)
+    config = SplitConfig(split="fold", folds=len(thresholds))
+    folds.begin(index, TrainConfig(split=config))
+    for number, threshold in enumerate(thresholds):
+        run = folds.run(number)
+        write_known_model(run.path, threshold=threshold)
+        save_config(TrainConfig(split=replace(config, fold=number)), run.config_file)
+        save_split(make_split(index, replace(config, fold=number)), run.split_file)
+    return folds
+
+
+@pytest.fixture
+def six(tmp_path: Path) -> DatasetIndex:
+    for number in range(6):
+        name = f"TCGA_CS_{number:04}_20000101"
+        write_known_patient(tmp_path / "six", name, np.stack(FOUND[NAMES[0]]), np.stack(TRUTH[NAMES[0]]))
+    return build_index(tmp_path / "six")
+
+
+def test_every_patient_is_predicted_by_the_fold_that_has_not_seen_it(tmp_path: Path, six: DatasetIndex) -> None:
+    folds = cross_validated(tmp_path / "cv", six, (0.5, 1 - 1e-9))  # the second finds nothing
+    assert main(["evaluate", str(six.root), "--model", str(folds.path), "--quiet"]) == 0
+    evaluation, facts = read_evaluation(tmp_path / "cv" / "out-of-fold")
+    blind = set(folds.run(1).split().patients(six, "test"))
+    assert len(blind) == 3
+    for name, predicted in zip(evaluation.patients["patient"], evaluation.patients["predicted_pixels"], strict=True):
+        assert (predicted == 0) == (name in blind), name
+    assert (facts["subset"], facts["patients_seen_in_training"], facts["caveats"]) == ("out-of-fold", 0, [])
+    assert len(list((tmp_path / "cv" / "out-of-fold" / "masks").rglob("*_mask.png"))) == 18
+
+
+def test_folds_test_everybody_once_so_there_is_no_subset(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = cross_validated(tmp_path / "cv", six, (0.5, 0.5))
+    assert main(["evaluate", str(six.root), "--model", str(folds.path), "--subset", "all"]) == 2
+    assert "test every patient once" in capsys.readouterr().err
+
+
+# --- masks of another program
+
+
+def test_given_masks_are_scored_by_the_command(tmp_path: Path, six: DatasetIndex) -> None:
+    command = ["evaluate", str(six.root), "--masks", str(six.root), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(command) == 0
+    evaluation, facts = read_evaluation(tmp_path / "out")
+    assert evaluation.patients["dice"].tolist() == [1] * 6  # the truth itself
+    assert (facts["threshold"], facts["calibration"], facts["patients_seen_in_training"]) == (None, None, None)
+    assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_patients_without_a_mask_are_named(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "masks").mkdir()
+    assert main(["evaluate", str(six.root), "--masks", str(tmp_path / "masks"), "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert "no mask of 6 patients (TCGA_CS_0000_20000101, " in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "expected either --model or --masks"),
+        (["--masks", "a", "--model", "b"], "expected either --model or --masks"),
+        (["--masks", "a", "--subset", "test"], "expected all or buda10 with --masks"),
+        (["--model", "a", "--spacing", "0", "1", "1"], "expected three distances above 0"),
+    ],
+)
+def test_options_that_do_not_fit(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "data", *options]) == 2
+    assert said in capsys.readouterr().err

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from gliomask.evaluation.counts import SliceCounts, join
+from gliomask.evaluation.counts import SliceCounts
 from gliomask.evaluation.scores import (
     dice,
     dice_original,
-    dice_patient,
     dice_pooled,
     dice_slice_all,
     dice_slice_tumour,
+    false_positive_slices,
+    iou,
+    missed_patients,
     original_mean,
+    precision,
     predicting_nothing,
-    summarise,
+    recall,
+    volume_error,
 )
 
 Row = tuple[int, int, int, int]
@@ -62,36 +67,25 @@ def test_pooled_and_patient_dice_differ_as_computed_by_hand() -> None:
     large, small = (900, 100, 100, 0), (0, 0, 10, 990)  # a large tumour found, a small one missed
     counts = rows([large, small, EMPTY], ["large", "small", "small"])
     assert dice_pooled(counts) == pytest.approx(1800 / 2010)
-    found = dice_patient(counts)
-    assert found["mean"] == pytest.approx((0.9 + 0) / 2)
-    assert found["median"] == pytest.approx(0.45)
-    assert (found["lowest"], found["patients"]) == (0, 2)
+    assert dice(counts.per_patient()).tolist() == pytest.approx([0.9, 0])
 
 
 def test_patient_dice_is_over_the_whole_volume_not_a_mean_of_slices() -> None:
     counts = rows([(10, 0, 0, 0), (0, 0, 30, 0), EMPTY])
-    assert dice_patient(counts)["mean"] == pytest.approx(20 / 50)
+    assert dice(counts.per_patient()) == pytest.approx([20 / 50])
     assert dice_slice_tumour(counts) == pytest.approx(1 / 2)
     assert dice_slice_all(counts) == pytest.approx(2 / 3)
-
-
-def test_quartiles_are_over_patients() -> None:
-    counts = rows([(n, 0, 10 - n, 0) for n in (0, 2, 5, 8, 10)], list("ABCDE"))
-    values = sorted(2 * n / (n + 10) for n in (0, 2, 5, 8, 10))
-    found = dice_patient(counts)
-    names = ("lowest", "lower_quartile", "median", "upper_quartile")
-    assert [found[name] for name in names] == pytest.approx(values[:4])
 
 
 @pytest.mark.parametrize(("tp", "missed"), [(0, 1), (5, 1), (6, 0), (50, 0)])
 def test_patients_below_a_tenth_are_missed(tp: int, missed: int) -> None:
     counts = rows([(tp, 0, 100 - tp, 0), PERFECT], ["A", "B"])  # Dice 2 tp / (tp + 100): 0.095 for 5, 0.113 for 6
-    assert dice_patient(counts)["missed"] == missed
+    assert missed_patients(counts) == missed
 
 
 def test_patient_without_tumour_left_alone_is_not_missed() -> None:
-    found = dice_patient(rows([EMPTY, EMPTY], ["A", "A"]))
-    assert (found["mean"], found["missed"]) == (1, 0)
+    counts = rows([EMPTY, EMPTY], ["A", "A"])
+    assert (dice(counts.per_patient()).tolist(), missed_patients(counts)) == ([1], 0)
 
 
 @given(values=VALUES)
@@ -124,11 +118,45 @@ def test_false_alarms_in_empty_slices_show_in_the_mean_over_slices() -> None:
     assert dice_slice_all(alarm) == pytest.approx(0.1)
 
 
-def test_no_tumour_anywhere_is_none_in_json() -> None:
+def test_no_tumour_anywhere() -> None:
     counts = rows([EMPTY, (0, 5, 0, 95)])
     assert np.isnan(dice_slice_tumour(counts))
-    assert summarise(counts)["dice_slice_tumour"] is None
-    assert json.loads(json.dumps(summarise(counts), allow_nan=False))["dice_pooled"] == 0
+    assert (dice_pooled(counts), false_positive_slices(counts)) == (0, 0.5)
+    assert np.isnan(false_positive_slices(rows([PERFECT])))
+
+
+# --- other scores
+
+
+def test_overlap_scores_by_hand() -> None:
+    counts = rows([(6, 2, 4, 88)])
+    found = [score(counts)[0] for score in (iou, precision, recall, volume_error)]
+    assert found == pytest.approx([6 / 12, 6 / 8, 6 / 10, 8 / 10 - 1])
+
+
+@given(values=VALUES)
+def test_dice_and_iou_tell_the_same(values: list[Row]) -> None:
+    counts = rows(values)
+    overlap = iou(counts)
+    assert dice(counts) == pytest.approx(2 * overlap / (1 + overlap))
+
+
+@pytest.mark.parametrize("score", [dice, iou, precision, recall])
+def test_one_rule_for_empty_masks(score: Callable[..., NDArray[np.float64]]) -> None:
+    counts = rows([EMPTY, (0, 7, 0, 93), (0, 0, 7, 93), PERFECT])
+    assert score(counts).tolist() == [1, 0, 0, 1]
+    assert score(counts, empty=0.25).tolist() == [0.25, 0, 0, 1]
+
+
+def test_volume_error_has_no_value_without_tumour() -> None:
+    found = volume_error(rows([(0, 0, 10, 0), (10, 10, 0, 0), EMPTY, (0, 3, 0, 0)]))
+    assert found[:2].tolist() == [-1, 1]
+    assert np.isnan(found[2:]).all()
+
+
+def test_false_alarms_are_counted_among_empty_slices_only() -> None:
+    counts = rows([EMPTY, (0, 1, 0, 99), (0, 50, 0, 50), EMPTY, (5, 5, 0, 0)])
+    assert false_positive_slices(counts) == 0.5
 
 
 # --- the original's arithmetic
@@ -162,16 +190,3 @@ def test_a_single_batch_has_no_original_score() -> None:
     assert dice_original(rows([PERFECT] * 33)) == 2
     with pytest.raises(ValueError, match="at least two"):
         original_mean([0.9])
-
-
-def test_summary_names_every_score() -> None:
-    counts = join([rows([PERFECT, EMPTY], ["A", "A"]), rows([OPPOSITE], ["B"])])
-    found = summarise(counts)
-    assert found.pop("dice_patient")["mean"] == 0.5
-    assert found == {
-        "dice_slice_tumour": 0.5,
-        "dice_slice_all": pytest.approx(2 / 3),
-        "dice_slice_all_of_predicting_nothing": pytest.approx(1 / 3),
-        "dice_pooled": pytest.approx(100 / 200),
-        "dice_original": None,
-    }

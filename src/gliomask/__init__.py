@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DatasetIndex": "gliomask.data.index",
-    "Evaluation": "gliomask.evaluation.evaluate",
+    "Evaluation": "gliomask.evaluation.results",
     "GliomaskError": "gliomask.errors",
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from gliomask.config import TrainConfig
     from gliomask.data.index import DatasetIndex, build_index
     from gliomask.errors import GliomaskError
-    from gliomask.evaluation.evaluate import Evaluation, evaluate
+    from gliomask.evaluation.evaluate import evaluate
+    from gliomask.evaluation.results import Evaluation
     from gliomask.evaluation.subsets import choose_subset
     from gliomask.inference.predictor import Prediction, Predictor
     from gliomask.training.fit import fit

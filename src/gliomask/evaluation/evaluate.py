@@ -1,13 +1,11 @@
-"""Score a predictor on the patients of an index. Knows how counts are gathered, not what a score is."""
+"""Score masks on the patients of an index, whoever made them. Knows how results are gathered, not what a score is."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,65 +13,106 @@ from numpy.typing import NDArray
 from gliomask.data.cache import read_patient
 from gliomask.data.index import DatasetIndex, PatientRecord
 from gliomask.errors import DataError
-from gliomask.evaluation.counts import SliceCounts, count_slices, join
-from gliomask.evaluation.scores import dice, summarise
-from gliomask.files import whole_file
-from gliomask.inference.predictor import Prediction, Predictor
+from gliomask.evaluation.calibration import count_probabilities
+from gliomask.evaluation.counts import count_slices, join
+from gliomask.evaluation.lesions import count_lesions
+from gliomask.evaluation.masks import MaskFolder, write_masks
+from gliomask.evaluation.results import Evaluation, PatientResult, collect
+from gliomask.evaluation.surfaces import Spacing, surface_scores
+from gliomask.inference.predictor import Predictor
+
+__all__ = ["GivenMasks", "MaskSource", "PredictedMasks", "Segmentation", "evaluate", "patients_at"]
+
+_Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Counts of the scored slices, and the patients they belong to."""
+class Segmentation:
+    """Masks of a patient, (S, H, W) bool, and their probabilities, (S, H, W) float32, if there are any."""
 
-    counts: SliceCounts
-    patients: tuple[PatientRecord, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """Return every score by name."""
-        return summarise(self.counts)
-
-    def patient_rows(self) -> list[dict[str, Any]]:
-        """Return one row a patient: Dice, counts, slices scored, institution, missing sequences."""
-        counts = self.counts.per_patient()
-        scored = dict(zip(*np.unique(self.counts.patients, return_counts=True), strict=True))
-        by_name = {patient.name: patient for patient in self.patients}
-        return [
-            {
-                "patient": str(name),
-                "dice": round(float(value), 6),
-                "tp": int(tp),
-                "fp": int(fp),
-                "fn": int(fn),
-                "slices": int(scored[name]),
-                "institution": by_name[name].institution,
-                "missing": "+".join(by_name[name].missing),
-            }
-            for name, value, tp, fp, fn in zip(
-                counts.patients, dice(counts), counts.tp, counts.fp, counts.fn, strict=True
-            )
-        ]
+    mask: NDArray[np.bool_]
+    probabilities: NDArray[np.float32] | None
 
 
-def evaluate(
-    predictor: Predictor,
-    index: DatasetIndex,
-    positions: NDArray[np.int64] | None = None,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Predict patients and count.
+class MaskSource(Protocol):
+    """Anything that has a mask for a patient."""
 
-    A patient's volume is always predicted whole; where only some of its slices are to be scored (a split by slice),
-    only those are counted.
+    def segment(self, patient: PatientRecord, images: NDArray[np.uint8]) -> Segmentation:
+        """Return the masks of all slices of a patient, whose images are (S, H, W, 3) uint8."""
+
+    def spacing(self, patient: PatientRecord) -> Spacing | None:
+        """Return the distance of slices, rows and columns in mm, if it is known."""
+
+
+class PredictedMasks:
+    """Masks that models make.
 
     Parameters
     ----------
-    predictor
-        The model.
+    predictor_of
+        Returns the model for a patient: the same for all, or the one of a cross-validation that has not seen it.
+    """
+
+    def __init__(self, predictor_of: Callable[[PatientRecord], Predictor]) -> None:
+        self._predictor_of = predictor_of
+
+    def segment(self, patient: PatientRecord, images: NDArray[np.uint8]) -> Segmentation:
+        """Predict a patient."""
+        prediction = self._predictor_of(patient).predict(images)
+        return Segmentation(prediction.mask, prediction.probabilities)
+
+    def spacing(self, _: PatientRecord) -> Spacing | None:
+        """Return None: slices in TIFF and PNG files do not tell."""
+        return None
+
+
+class GivenMasks:
+    """Masks that another program made.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    """
+
+    def __init__(self, folder: MaskFolder) -> None:
+        self._folder = folder
+
+    def segment(self, patient: PatientRecord, _: NDArray[np.uint8]) -> Segmentation:
+        """Read a patient's masks."""
+        return Segmentation(self._folder.read(patient), None)
+
+    def spacing(self, patient: PatientRecord) -> Spacing | None:
+        """Return what the file says, if it says anything."""
+        return self._folder.spacing(patient)
+
+
+def evaluate(
+    source: Predictor | MaskSource,
+    index: DatasetIndex,
+    positions: NDArray[np.int64] | None = None,
+    *,
+    spacing: Spacing | None = None,
+    masks_to: Path | None = None,
+    progress: _Progress | None = None,
+) -> Evaluation:
+    """Predict patients (or read their masks), count, and measure.
+
+    A patient's volume is always predicted whole; where only some of its slices are to be scored (a split by slice),
+    only those are counted, and neither surface distances nor lesions are measured.
+
+    Parameters
+    ----------
+    source
+        The model, or whatever else has masks.
     index
         The data.
     positions
         Slices to score, as row numbers in the order of the index; all if None.
+    spacing
+        Distance of slices, rows and columns in mm. If None, what the source knows of every patient; else pixels.
+    masks_to
+        Folder in which the masks are kept, if they are to be.
     progress
         Called with (patients done, patients).
 
@@ -81,6 +120,8 @@ def evaluate(
     ------
     DataError
         If there is nothing to score, or a file has changed since it was indexed.
+    OSError
+        If masks cannot be kept.
     """
     chosen = np.arange(index.slice_count) if positions is None else positions
     selected = list(_select(index, chosen))
@@ -88,14 +129,44 @@ def evaluate(
         raise DataError(
             index.root, "no slice to score", "at least one patient in the subset", "choose another --subset"
         )
-    parts = []
-    for done, (patient, rows) in enumerate(selected, start=1):
+    masks = PredictedMasks(lambda _: source) if isinstance(source, Predictor) else source
+    spacings = [spacing or masks.spacing(patient) for patient, _ in selected]
+    if any(known is None for known in spacings):
+        spacings = [None] * len(selected)
+    counts, results = [], []
+    for done, ((patient, rows), known) in enumerate(zip(selected, spacings, strict=True), start=1):
         images, truth = read_patient(index.root, patient)
-        prediction: Prediction = predictor.predict(images)
-        parts.append(count_slices(prediction.mask[rows], truth[rows], patient.name))
+        found = masks.segment(patient, images)
+        counts.append(count_slices(found.mask[rows], truth[rows], patient.name))
+        results.append(_measure(patient, rows, found, truth, known))
+        if masks_to is not None:
+            write_masks(masks_to, patient, rows, found.mask[rows])
         if progress is not None:
             progress(done, len(selected))
-    return Evaluation(join(parts), tuple(patient for patient, _ in selected))
+    return collect(join(counts), results)
+
+
+def patients_at(index: DatasetIndex, positions: NDArray[np.int64]) -> list[PatientRecord]:
+    """Return the patients with slices at these positions, in the order of the index."""
+    return [patient for patient, _ in _select(index, positions)]
+
+
+def _measure(
+    patient: PatientRecord,
+    rows: NDArray[np.int64],
+    found: Segmentation,
+    truth: NDArray[np.bool_],
+    spacing: Spacing | None,
+) -> PatientResult:
+    whole = len(rows) == len(truth)
+    return PatientResult(
+        patient,
+        tuple(patient.slices[row].number for row in rows),
+        surface_scores(found.mask, truth, spacing=spacing) if whole else None,
+        count_lesions(found.mask, truth) if whole else None,
+        None if found.probabilities is None else count_probabilities(found.probabilities[rows], truth[rows]),
+        spacing,
+    )
 
 
 def _select(index: DatasetIndex, positions: NDArray[np.int64]) -> Iterator[tuple[PatientRecord, NDArray[np.int64]]]:
@@ -108,20 +179,3 @@ def _select(index: DatasetIndex, positions: NDArray[np.int64]) -> Iterator[tuple
         start += len(patient.slices)
         if len(rows):
             yield patient, rows
-
-
-def write_evaluation(evaluation: Evaluation, folder: Path, facts: dict[str, Any]) -> None:
-    """Write ``patients.csv`` and ``summary.json`` (``facts`` first, then the scores).
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    """
-    rows = evaluation.patient_rows()
-    with whole_file(folder / "patients.csv") as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with whole_file(folder / "summary.json") as part:
-        part.write_text(json.dumps(facts | {"scores": evaluation.summary()}, indent=2) + "\n")

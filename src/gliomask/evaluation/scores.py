@@ -1,19 +1,19 @@
-"""Scores: pure functions of counts. A name says over what is averaged.
+"""Scores: pure functions of counts. A name says over what is averaged. Knows no interval, no file and no model.
 
-=====================  =============================================================================================
-``dice_patient``       one value a patient, over all of the patient's slices; the headline
-``dice_slice_tumour``  mean over slices whose truth has tumour
-``dice_slice_all``     mean over all slices, empty against empty counted 1; read it beside ``predicting_nothing``
-``dice_pooled``        one value over all slices together
-``dice_original``      the original project's arithmetic, kept only to reproduce its table; too high by n / (n - 1)
-=====================  =============================================================================================
+=========================  =========================================================================================
+``dice_patient``           one value a patient, over all of the patient's slices; the headline
+``dice_slice_tumour``      mean over slices whose truth has tumour
+``dice_slice_all``         mean over all slices, empty against empty counted 1; read it beside ``predicting_nothing``
+``dice_pooled``            one value over all slices together
+``dice_original``          the original project's arithmetic, kept only to reproduce its table; too high by n / (n - 1)
+``false_positive_slices``  share of the slices without tumour in which some was found
+=========================  =========================================================================================
 
-Dice is 2 tp / (2 tp + fp + fn) (Dice 1945, doi:10.2307/1932409).
+One rule for empty masks: where neither prediction nor truth has tumour a score is ``empty`` (1 unless said otherwise);
+where only one of them has, nothing was right and it is 0.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,11 @@ MISSED = 0.1
 ORIGINAL_BATCH = 32
 """Batch size of the original project's test loop."""
 
+_Values = NDArray[np.float64]
 
-def dice(counts: SliceCounts, *, empty: float = 1.0) -> NDArray[np.float64]:
-    """Return the Dice coefficient of each row of counts.
+
+def dice(counts: SliceCounts, *, empty: float = 1.0) -> _Values:
+    """Return the Dice coefficient of each row, 2 tp / (2 tp + fp + fn) (Dice 1945, doi:10.2307/1932409).
 
     Parameters
     ----------
@@ -41,44 +43,66 @@ def dice(counts: SliceCounts, *, empty: float = 1.0) -> NDArray[np.float64]:
     numpy.ndarray
         (N,) float64, 0 to 1 (or ``empty``).
     """
-    total = 2 * counts.tp + counts.fp + counts.fn
-    return np.where(total > 0, 2 * counts.tp / np.maximum(total, 1), empty)
+    return _share(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn, counts, empty)
 
 
-def dice_patient(counts: SliceCounts) -> dict[str, float]:
-    """Return mean, median, quartiles and lowest of the patients' Dice, and how many were missed (Dice < 0.1)."""
-    values = dice(counts.per_patient())
-    lower, median, upper = np.percentile(values, [25, 50, 75])
-    return {
-        "mean": float(values.mean()),
-        "median": float(median),
-        "lower_quartile": float(lower),
-        "upper_quartile": float(upper),
-        "lowest": float(values.min()),
-        "missed": int((values < MISSED).sum()),
-        "patients": len(values),
-    }
+def iou(counts: SliceCounts, *, empty: float = 1.0) -> _Values:
+    """Return intersection over union of each row, tp / (tp + fp + fn) (Jaccard 1912); (N,) as for `dice`."""
+    return _share(counts.tp, counts.tp + counts.fp + counts.fn, counts, empty)
+
+
+def precision(counts: SliceCounts, *, empty: float = 1.0) -> _Values:
+    """Return which part of the prediction is tumour, tp / (tp + fp), of each row; (N,) as for `dice`."""
+    return _share(counts.tp, counts.tp + counts.fp, counts, empty)
+
+
+def recall(counts: SliceCounts, *, empty: float = 1.0) -> _Values:
+    """Return which part of the tumour was found, tp / (tp + fn), of each row; (N,) as for `dice`."""
+    return _share(counts.tp, counts.tp + counts.fn, counts, empty)
+
+
+def volume_error(counts: SliceCounts) -> _Values:
+    """Return predicted over true volume, less one, of each row.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) float64 from -1 (nothing found); 0 is the right volume. NaN where there is no tumour to relate it to.
+    """
+    truth, predicted = counts.tp + counts.fn, counts.tp + counts.fp
+    return np.where(truth > 0, predicted / np.maximum(truth, 1) - 1, np.nan)
+
+
+def missed_patients(counts: SliceCounts) -> int:
+    """Return in how many patients Dice is below 0.1."""
+    return int((dice(counts.per_patient()) < MISSED).sum())
 
 
 def dice_slice_tumour(counts: SliceCounts) -> float:
     """Return the mean Dice over slices whose truth has tumour; NaN if there is none."""
-    tumour = counts.tp + counts.fn > 0
+    tumour = counts.has_tumour
     return float(dice(counts)[tumour].mean()) if tumour.any() else float("nan")
 
 
-def dice_slice_all(counts: SliceCounts) -> float:
-    """Return the mean Dice over all slices, empty against empty counted 1."""
-    return float(dice(counts).mean())
+def dice_slice_all(counts: SliceCounts, *, empty: float = 1.0) -> float:
+    """Return the mean Dice over all slices, empty against empty counted ``empty``."""
+    return float(dice(counts, empty=empty).mean())
 
 
 def predicting_nothing(counts: SliceCounts) -> float:
     """Return the ``dice_slice_all`` of a model that never finds anything: the fraction of empty slices."""
-    return float((counts.tp + counts.fn == 0).mean())
+    return float((~counts.has_tumour).mean())
 
 
 def dice_pooled(counts: SliceCounts) -> float:
     """Return the Dice over all slices together; 1 if there is no tumour anywhere."""
     return float(dice(counts.per_batch(max(len(counts), 1)))[0])
+
+
+def false_positive_slices(counts: SliceCounts) -> float:
+    """Return the share of the slices without tumour in which some was found; NaN if every slice has tumour."""
+    empty = ~counts.has_tumour
+    return float((counts.fp[empty] > 0).mean()) if empty.any() else float("nan")
 
 
 def original_mean(batch_dice: ArrayLike) -> float:
@@ -105,14 +129,6 @@ def dice_original(counts: SliceCounts, *, batch: int = ORIGINAL_BATCH) -> float 
     return original_mean(values) if values.size >= 2 else None
 
 
-def summarise(counts: SliceCounts) -> dict[str, Any]:
-    """Return every score of a set of slices by name, ready for JSON (NaN becomes None)."""
-    tumour = dice_slice_tumour(counts)
-    return {
-        "dice_patient": dice_patient(counts),
-        "dice_slice_tumour": None if np.isnan(tumour) else tumour,
-        "dice_slice_all": dice_slice_all(counts),
-        "dice_slice_all_of_predicting_nothing": predicting_nothing(counts),
-        "dice_pooled": dice_pooled(counts),
-        "dice_original": dice_original(counts),
-    }
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64], counts: SliceCounts, empty: float) -> _Values:
+    nothing = counts.tp + counts.fp + counts.fn == 0
+    return np.where(nothing, empty, part / np.maximum(whole, 1))

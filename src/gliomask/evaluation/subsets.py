@@ -13,6 +13,7 @@ from gliomask.data import naming
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split, make_split
 from gliomask.errors import UsageError
+from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.run_folder import RunFolder
 
 
@@ -44,7 +45,7 @@ class Subset:
         return said
 
 
-def choose_subset(index: DatasetIndex, model: Path, name: SubsetName) -> Subset:
+def choose_subset(index: DatasetIndex, model: Path | None, name: SubsetName) -> Subset:
     """Find the slices of a subset.
 
     Parameters
@@ -52,7 +53,7 @@ def choose_subset(index: DatasetIndex, model: Path, name: SubsetName) -> Subset:
     index
         The data.
     model
-        Run folder, which holds a split, or a file of a model, which does not.
+        Run folder, which holds a split; a file of a model, which does not; None for masks of another program.
     name
         ``test``, ``validation``, ``train``: that part of the run's split. ``unseen``: patients that the run neither
         trained nor validated on. ``buda10``: the ten published test patients. ``all``: everybody.
@@ -66,8 +67,42 @@ def choose_subset(index: DatasetIndex, model: Path, name: SubsetName) -> Subset:
     DataError
         If the ten named patients are not all there, or the split is damaged.
     """
-    split = RunFolder(model).split() if model.is_dir() else None
+    split = RunFolder(model).split() if model is not None and model.is_dir() else None
     positions = _positions(index, split, name)
+    scored, whole = _scored(index, positions)
+    seen = None if split is None else len(scored & split.seen_cases())
+    return Subset(positions, seen, whole)
+
+
+def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, dict[str, RunFolder]]:
+    """Find which fold of a cross-validation has not seen each patient.
+
+    Parameters
+    ----------
+    index
+        The data that it was trained on.
+    folds
+        The cross-validation, all folds trained.
+
+    Returns
+    -------
+    tuple
+        Every slice of every patient, and by patient name the run whose test part the patient is in.
+
+    Raises
+    ------
+    SplitMismatchError
+        If the folds were trained on other data.
+    DataError
+        If a fold is not trained yet, or a patient is in the test part of no fold, or of two.
+    """
+    folds.check(index)
+    runs = {name: run for run in folds.runs() for name in run.split().patients(index, "test")}
+    return Subset(np.arange(index.slice_count), 0, whole_patients=True), runs
+
+
+def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str], bool]:
+    """Return the persons with slices at these positions, and whether all slices of their patients are there."""
     chosen = np.zeros(index.slice_count, bool)
     chosen[positions] = True
     scored, whole, start = set(), True, 0
@@ -77,8 +112,7 @@ def choose_subset(index: DatasetIndex, model: Path, name: SubsetName) -> Subset:
         if here.any():
             scored.add(naming.case(patient.name))
             whole &= bool(here.all())
-    seen = None if split is None else len(scored & split.seen_cases())
-    return Subset(positions, seen, whole)
+    return scored, whole
 
 
 def _positions(index: DatasetIndex, split: Split | None, name: SubsetName) -> NDArray[np.int64]:
