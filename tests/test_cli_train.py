@@ -18,6 +18,8 @@ from gliomask.cli.app import main
 from gliomask.cli.console import Printer
 from gliomask.cli.train import TrainOptions
 from gliomask.config import ORIGINAL, OptimisationConfig, SplitConfig, TrainConfig, save_config, to_dict
+from gliomask.data.index import DatasetIndex, build_index
+from gliomask.training.cross_validation import CrossValidation
 
 DEFAULT = TrainConfig()
 
@@ -36,6 +38,20 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[TrainOptions, Path]]:
 
 
 Started = list[tuple[TrainOptions, Path]]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> DatasetIndex:
+    tiny_dataset(tmp_path / "data", patients=4)
+    return build_index(tmp_path / "data", use_cache=False)
+
+
+@pytest.fixture
+def own_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back what the command changes."""
+    logger = logging.getLogger("gliomask")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)
+    monkeypatch.setattr(logger, "level", logger.level)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -155,6 +171,49 @@ def test_unusable_file_is_wrong_usage_in_one_line(
     assert not started
 
 
+# --- folds
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--folds", "5"], ("fold", 5, -1)),
+        (["--folds", "3", "--fold", "-1"], ("fold", 3, -1)),
+        (["--fold", "2"], ("fold", 5, 2)),
+        (["--folds", "4", "--fold", "2"], ("fold", 4, 2)),
+        (["--split", "fold", "--folds", "4", "--fold", "0"], ("fold", 4, 0)),
+        (["--split", "fold"], ("fold", 5, -1)),
+        (["--split", "slice"], ("slice", 5, -1)),
+    ],
+)
+def test_folds_mean_the_fold_split_and_all_of_them(
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: tuple[str, int, int]
+) -> None:
+    shown = printed(capsys, *options)["split"]
+    assert (shown["split"], shown["folds"], shown["fold"]) == expected
+
+
+@pytest.mark.parametrize("before", [SplitConfig(fold=0), SplitConfig(split="fold", fold=2), SplitConfig(split="slice")])
+def test_folds_without_fold_are_all_also_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: SplitConfig
+) -> None:
+    save_config(TrainConfig(split=before), tmp_path / "config.json")
+    from_file = ["--config", str(tmp_path / "config.json")]
+    assert printed(capsys, *from_file)["split"] == dataclasses.asdict(before)
+    assert printed(capsys, *from_file, "--folds", "4")["split"]["fold"] == -1
+    assert printed(capsys, *from_file, "--fold", "1")["split"]["fold"] == 1
+
+
+@pytest.mark.parametrize("kind", ["slice", "patient", "buda10"])
+@pytest.mark.parametrize("option", [["--folds", "5"], ["--fold", "0"]])
+def test_folds_with_another_split_are_refused(
+    started: Started, capsys: pytest.CaptureFixture[str], kind: str, option: list[str]
+) -> None:
+    assert main(["train", "data", "--split", kind, *option]) == 2
+    assert f"{' '.join(option)} with --split {kind}; expected --split fold" in capsys.readouterr().err
+    assert not started
+
+
 # --- wrong options
 
 
@@ -231,6 +290,28 @@ def test_resuming_with_another_setting_is_refused(
     assert not started
 
 
+@pytest.mark.parametrize(
+    ("other", "status"), [([], 0), (["--folds", "4"], 0), (["--folds", "5"], 2), (["--fold", "1"], 2)]
+)
+def test_resuming_folds_takes_their_settings(
+    tmp_path: Path, started: Started, index: DatasetIndex, other: list[str], status: int
+) -> None:
+    config = replace(ORIGINAL, seed=9, split=SplitConfig(split="fold", folds=4))
+    CrossValidation(tmp_path / "mine").begin(index, config)
+    assert main(["train", "data", "--runs", str(tmp_path), "--name", "mine", "--resume", *other]) == status
+    assert [options.settings for options, _ in started] == ([] if status else [config])
+
+
+@pytest.mark.parametrize("other", [["--folds", "5"], ["--split", "fold"]])
+def test_a_single_run_is_not_resumed_as_folds(
+    tmp_path: Path, started: Started, capsys: pytest.CaptureFixture[str], other: list[str]
+) -> None:
+    save_config(TrainConfig(split=SplitConfig(fold=0)), tmp_path / "mine" / "config.json")
+    assert main(["train", "data", "--runs", str(tmp_path), "--name", "mine", "--resume", *other]) == 2
+    assert "only --epochs may be given with it" in capsys.readouterr().err
+    assert not started
+
+
 def test_resuming_what_was_never_started_starts_it(started: Started, tmp_path: Path) -> None:
     assert main(["train", "data", "--runs", str(tmp_path), "--recipe", "original", "--resume"]) == 0
     assert started[0][0].settings == ORIGINAL
@@ -240,14 +321,12 @@ def test_resuming_what_was_never_started_starts_it(started: Started, tmp_path: P
 # --- from options to training
 
 
+@pytest.mark.usefixtures("own_logger")
 def test_training_gets_the_options_and_its_result_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from gliomask.training import fit as fitting
 
-    logger = logging.getLogger("gliomask")
-    monkeypatch.setattr(logger, "handlers", logger.handlers)  # put back what the command changes
-    monkeypatch.setattr(logger, "level", logger.level)
     seen: dict[str, Any] = {}
 
     def pretend(index: Any, config: Any, run: Any, options: Any) -> Any:
@@ -265,3 +344,29 @@ def test_training_gets_the_options_and_its_result_is_printed(
     assert json.loads(capsys.readouterr().out) == {
         "run": str(tmp_path / "r"), "model": str(tmp_path / "r" / "model.onnx"), "epochs": 2, "best": 0.7,
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("own_logger")
+def test_all_folds_are_trained_and_their_results_printed(
+    index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gliomask.training import folds
+
+    def pretend(_: Any, plan: Any, options: Any) -> Any:
+        assert options.resume
+        for run, config in plan:
+            run.write_metrics([{"epoch": 0, "val_dice": 0.1 * (1 + config.split.fold)}])
+        return [run for run, _ in plan]
+
+    monkeypatch.setattr(folds, "fit_series", pretend)
+    command = ["train", str(index.root), "--runs", str(tmp_path), "--name", "cv", "--resume", "--json", "--folds", "3"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["run"] == str(tmp_path / "cv")
+    assert [(Path(fold["run"]).name, fold["epochs"]) for fold in told["folds"]] == [
+        ("fold0", 1),
+        ("fold1", 1),
+        ("fold2", 1),
+    ]
+    assert [fold["best"] for fold in told["folds"]] == pytest.approx([0.1, 0.2, 0.3])
+    assert json.loads((tmp_path / "cv" / "folds.json").read_text())["folds"] == 3

@@ -155,13 +155,20 @@ def test_wrong_type_is_refused_by_name(values: dict[str, Any], name: str) -> Non
         ("augmentation", {"noise": -0.1}),
         ("split", {"folds": 1}),
         ("split", {"fold": 5}),
-        ("split", {"fold": -1}),
+        ("split", {"fold": -2}),
     ],
 )
 def test_values_that_cannot_train_are_refused_by_name(group: str | None, values: dict[str, Any]) -> None:
     (name,) = values
     with pytest.raises(UsageError, match=f"^{name} is .*; expected"):
         from_dict(TrainConfig, values if group is None else {group: values})
+
+
+@pytest.mark.parametrize("kind", ["patient", "slice", "fold"])
+def test_settings_from_before_fold_minus_1_are_read_as_they_were_meant(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"split": {"split": kind, "folds": 5, "fold": 0, "split_seed": 0}}))
+    assert load_config(path).split == SplitConfig(split=kind, folds=5, fold=0)
 
 
 @pytest.mark.parametrize("content", ["{", "[1, 2]", "3", "", "\x00"])

@@ -69,7 +69,7 @@ def test_small_data_sets_have_somebody_in_each_part(count: int, seed: int) -> No
 def test_too_few_say_how_many_are_needed(kind: Any, count: int, needed: int) -> None:
     index = simulated(count)
     with pytest.raises(DataError, match=f"expected at least {needed}"):
-        make_split(index, SplitConfig(split=kind))
+        make_split(index, SplitConfig(split=kind, fold=0))
 
 
 @pytest.mark.parametrize(("folds", "count"), [(2, 4), (3, 3), (5, 5), (5, 94), (22, 110)])
@@ -89,7 +89,7 @@ def test_folds_test_everybody_once(folds: int, count: int) -> None:
 def test_scans_of_one_person_stay_together(kind: Any) -> None:
     again = tuple(patient.name.replace("20000101", "20010101") for patient in simulated(30).patients)
     index = simulated(30, again)
-    made = make_split(index, SplitConfig(split=kind))
+    made = make_split(index, SplitConfig(split=kind, fold=0))
     people = [{naming.case(name) for name in made.parts[part]} for part in PARTS]
     assert not any(one & other for one, other in combinations(people, 2))
     assert sum(len(made.parts[part]) for part in PARTS) == 60
@@ -99,7 +99,7 @@ def test_scans_of_one_person_stay_together(kind: Any) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_parts_have_small_and_large_tumours_alike(kind: Any, seed: int) -> None:
     index = simulated(94)
-    made = make_split(index, SplitConfig(split=kind, folds=10, split_seed=seed))
+    made = make_split(index, SplitConfig(split=kind, folds=10, fold=0, split_seed=seed))
     sizes = sorted(patient.tumour_pixels for patient in index.patients)
     for part in ("validation", "test"):
         chosen = [index.patient(name).tumour_pixels for name in made.parts[part]]
@@ -170,7 +170,7 @@ def test_buda10_without_all_ten_says_how_many_are_absent(absent: int) -> None:
 @pytest.mark.parametrize("kind", ["patient", "fold", "slice"])
 def test_positions_of_the_parts_are_all_rows_once(kind: Any) -> None:
     index = simulated(20)
-    made = make_split(index, SplitConfig(split=kind))
+    made = make_split(index, SplitConfig(split=kind, fold=0))
     rows = [made.positions(index, part) for part in PARTS]
     assert all(each.dtype == np.int64 and np.all(np.diff(each) > 0) for each in rows)
     assert np.array_equal(np.sort(np.concatenate(rows)), np.arange(index.slice_count))
@@ -205,6 +205,11 @@ def test_folds_do_not_depend_on_which_fold_is_asked_for() -> None:
     assert sorted(person for fold in one for person in fold) == sorted(order)
 
 
+def test_all_folds_at_once_are_no_split() -> None:
+    with pytest.raises(UsageError, match="fold is -1, all folds; expected one of them, 0 to 4"):
+        make_split(simulated(10), SplitConfig(split="fold"))
+
+
 def test_negative_seed_is_refused() -> None:
     with pytest.raises(UsageError, match="split_seed is -1"):
         make_split(simulated(10), SplitConfig(split_seed=-1))
@@ -228,7 +233,7 @@ def test_unknown_part_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["patient", "fold", "slice"])
 def test_split_survives_its_file(tmp_path: Path, kind: Any) -> None:
-    made = make_split(simulated(20), SplitConfig(split=kind, split_seed=7))
+    made = make_split(simulated(20), SplitConfig(split=kind, fold=0, split_seed=7))
     save_split(made, tmp_path / "split.json")
     assert load_split(tmp_path / "split.json") == made
     assert [path.name for path in tmp_path.iterdir()] == ["split.json"]

@@ -19,7 +19,7 @@ ModelName = Literal[
     "unet", "original-unet", "original-resnext", "resnet18", "resnet34", "resnet50", "resnext50", "resnext"
 ]
 RecipeName = Literal["original", "default"]
-SplitKind = Literal["patient", "fold", "slice", "buda10"]
+SplitKind = Literal["patient", "fold", "slice", "buda10", "leak-by-patient", "leak-by-slice"]
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
@@ -44,12 +44,13 @@ class SplitConfig:
     """Who is trained on and who is tested."""
 
     split: SplitKind = "patient"
-    """patient: 80/10/10 over patients. fold: one of --folds. buda10: the ten published test patients are the test set.
-    slice: 80/10/10 over slices, so that patients leak from training to test; only to show it."""
+    """patient: 80/10/10 over patients. fold: cross-validation by patient. buda10: the ten published test patients are
+    the test set. slice: 80/10/10 over slices, so that patients leak from training to test; only to show it.
+    leak-by-patient, leak-by-slice: the pair that `gliomask leak` compares."""
     folds: int = 5
-    """Number of folds of the fold split."""
-    fold: int = 0
-    """Which fold is the test set, from 0."""
+    """Number of folds of the fold split; giving it, or --fold, means --split fold."""
+    fold: int = -1
+    """Train only the fold with this number, from 0; -1 trains all folds, one after another."""
     split_seed: int = 0
     """Seed of the split."""
 
@@ -173,7 +174,8 @@ class TrainConfig:
             _require(name in _EXTENTS or value <= 1, name, value, "a probability, 0 to 1")
         _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
-        _require(0 <= self.split.fold < self.split.folds, "fold", self.split.fold, f"0 to {self.split.folds - 1}")
+        rule = f"0 to {self.split.folds - 1}, or -1 for all"
+        _require(-1 <= self.split.fold < self.split.folds, "fold", self.split.fold, rule)
 
 
 def _require(condition: bool, name: str, value: object, rule: str) -> None:

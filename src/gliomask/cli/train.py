@@ -1,4 +1,4 @@
-"""``gliomask train``: one training, from a recipe, a file of settings, or an interrupted run."""
+"""``gliomask train``: one training or all folds, from a recipe, a file of settings, or an interrupted run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -14,21 +15,29 @@ from gliomask.config import RECIPES, TrainConfig, load_config, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
 
+if TYPE_CHECKING:
+    from gliomask.data.index import DatasetIndex
+    from gliomask.training.fit import FitOptions
+    from gliomask.training.run_folder import RunFolder
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(OutputOptions):
-    """Train a network and export it. Options not given come from the recipe, or from --config FILE."""
+    """Train a network and export it; --folds 5 trains five, each tested on a fifth of the patients.
+
+    Options not given come from the recipe, or from --config FILE.
+    """
 
     data: tyro.conf.Positional[Path]
     """Folder in the Kaggle layout."""
     name: str = "0"
-    """Name of the run; its folder is RUNS/NAME."""
+    """Name of the run; its folder is RUNS/NAME. Folds are in RUNS/NAME/fold0 and so on."""
     runs: Path = Path("runs")
     """Folder of the runs."""
     config: Path | None = None
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False
-    """Go on with the run of this name, with its own settings; only --epochs may be raised."""
+    """Go on with the run (or the folds) of this name, with its own settings; only --epochs may be raised."""
     fast_dev_run: Flag = False
     """One batch of training and of validation, then export: to see that everything works."""
     print_config: Flag = False
@@ -38,19 +47,19 @@ class TrainOptions(OutputOptions):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
-    known = _first_look(arguments)
+    known = first_look(arguments)
     folder = Path(known.runs) / known.name
-    starting_point = _starting_point(known, folder)
-    default = TrainOptions(data=tyro.MISSING, settings=starting_point)
-    options = parse(TrainOptions, "train", arguments, default)
+    before = _settings_of(folder) if known.resume else None
+    default = with_folds(before or starting_point(known), known)
+    options = parse(TrainOptions, "train", arguments, TrainOptions(data=tyro.MISSING, settings=default))
     if not is_main_process():  # one of them talks
         options = replace(options, quiet=True, json=False)
     printer = Printer(options)
     if options.print_config:
         Printer(replace(options, json=True)).result(to_dict(options.settings))
         return 0
-    if options.resume and (folder / "config.json").is_file():
-        _require_same_settings(starting_point, options.settings)
+    if before is not None:
+        require_same_settings(before, options.settings)
     return _train(options, printer, folder)
 
 
@@ -60,36 +69,64 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
 
     printer.log_to_screen()
     index = printer.read_index(options.data)
-    run = RunFolder(folder)
     config = options.settings
+    printer.line(f"{config.model.model}, recipe {config.recipe}, split by {config.split.split}, into {folder}")
+    how = FitOptions(options.resume, options.fast_dev_run, progress=not (options.quiet or options.json))
+    if config.split.split == "fold" and config.split.fold == -1:
+        return _train_folds(options, printer, folder, index, how)
+    run = RunFolder(folder)
     if options.resume and run.exists():
         config = resumed_config(run, config.optimisation.epochs)
-    printer.line(f"{config.model.model}, recipe {config.recipe}, split by {config.split.split}, into {folder}")
-    quiet = options.quiet or options.json
-    run = fit(index, config, run, FitOptions(options.resume, options.fast_dev_run, progress=not quiet))
-    rows = run.metrics()
+    run = fit(index, config, run, how)
     printer.line(f"model: {run.model}; next: gliomask evaluate {options.data} --model {run.path}")
-    printer.result({"run": run.path, "model": run.model, "epochs": len(rows), "best": max(r["val_dice"] for r in rows)})
+    printer.result(run_facts(run))
     return 0
 
 
-def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
+def _train_folds(options: TrainOptions, printer: Printer, folder: Path, index: DatasetIndex, how: FitOptions) -> int:
+    from gliomask.training.cross_validation import CrossValidation
+    from gliomask.training.folds import fit_folds, resumed_folds
+
+    series, config = CrossValidation(folder), options.settings
+    if options.resume and series.exists():
+        config = resumed_folds(series, config.optimisation.epochs)
+    runs = fit_folds(index, config, series, how)
+    place = runs[0].path.parent
+    printer.line(f"{len(runs)} folds in {place}; next: gliomask evaluate {options.data} --model {place}")
+    printer.result({"run": place, "folds": [run_facts(run) for run in runs]})
+    return 0
+
+
+def run_facts(run: RunFolder) -> dict[str, Any]:
+    """Return where a complete run lies, its epochs and its highest validation Dice."""
+    rows = run.metrics()
+    return {"run": run.path, "model": run.model, "epochs": len(rows), "best": max(row["val_dice"] for row in rows)}
+
+
+def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
     """Find the few options that decide what the defaults of the others are."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe", default=None)
     parser.add_argument("--config", default=None)
-    parser.add_argument("--name", default="0")
+    parser.add_argument("--name", default=name)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--resume", action="store_true")
+    for option in ("--split", "--folds", "--fold"):
+        parser.add_argument(option, default=None)
     try:
         return parser.parse_known_args(list(arguments))[0]
     except argparse.ArgumentError:
         return parser.parse_args([])  # the real parser will say what is wrong
 
 
-def _starting_point(known: argparse.Namespace, folder: Path) -> TrainConfig:
-    if known.resume and (folder / "config.json").is_file():
-        return load_config(folder / "config.json")
+def starting_point(known: argparse.Namespace) -> TrainConfig:
+    """Return the settings of the file or the recipe that was named.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be used, or starts from another recipe than the one that was named.
+    """
     if known.config is None:
         return RECIPES.get(known.recipe, RECIPES["default"])
     config = load_config(Path(known.config))
@@ -98,7 +135,41 @@ def _starting_point(known: argparse.Namespace, folder: Path) -> TrainConfig:
     return config
 
 
-def _require_same_settings(before: TrainConfig, now: TrainConfig) -> None:
+def with_folds(config: TrainConfig, known: argparse.Namespace) -> TrainConfig:
+    """Let --folds or --fold mean the fold split, and --folds without --fold mean all of them.
+
+    Raises
+    ------
+    UsageError
+        If they were given with another --split.
+    """
+    given = [f"--{name} {value}" for name in ("folds", "fold") if (value := getattr(known, name)) is not None]
+    if given and known.split not in {None, "fold"}:
+        raise UsageError(f"{given[0]} with --split {known.split}; expected --split fold, or neither option")
+    if not given and known.split != "fold":
+        return config
+    goes_on = config.split.split == "fold" and known.folds is None
+    return replace(config, split=replace(config.split, split="fold", fold=config.split.fold if goes_on else -1))
+
+
+def require_same_settings(before: TrainConfig, now: TrainConfig) -> None:
+    """Make sure that a run which goes on was given no settings but its own, and perhaps more epochs.
+
+    Raises
+    ------
+    UsageError
+        If another setting is new.
+    """
     epochs = now.optimisation.epochs
     if replace(before, optimisation=replace(before.optimisation, epochs=epochs)) != now:
         raise UsageError("--resume goes on with the settings of the run; only --epochs may be given with it")
+
+
+def _settings_of(folder: Path) -> TrainConfig | None:
+    """Return the settings of what is to go on in a folder; None if nothing was started there."""
+    from gliomask.training.cross_validation import CrossValidation
+
+    if (folder / "config.json").is_file():
+        return load_config(folder / "config.json")
+    folds = CrossValidation(folder)
+    return folds.config() if folds.exists() else None

@@ -1,6 +1,6 @@
 """Who is trained on and who is tested: parts of an index, made by seed and kept in split.json. Knows no pixels.
 
-Except in the `slice` split, which exists to show the leak, all slices of a person are in one part, also when the
+Except in the `slice` and `leak-by-slice` splits, which exist to show the leak, no person is in two parts, also when the
 person was scanned on two dates.
 """
 
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.config import SplitConfig, SplitKind
-from gliomask.data import naming, stratify
+from gliomask.data import leak, naming, stratify
+from gliomask.data.leak import entry as slice_entry
 from gliomask.data.records import DatasetIndex
 from gliomask.errors import DataError, SplitMismatchError, UsageError
 from gliomask.files import whole_file
@@ -52,13 +53,14 @@ class Split:
     Attributes
     ----------
     kind
-        How it was made: patient, fold, slice or buda10.
+        How it was made: one of `gliomask.config.SplitKind`.
     seed
         Seed that it was made with.
     fingerprint
         Fingerprint of the index that it was made for.
     parts
-        Entries of ``train``, ``validation`` and ``test``: patient names, or ``PATIENT/number`` if the kind is slice.
+        Entries of ``train``, ``validation`` and ``test``: patient names, or ``PATIENT/number`` if the kind is slice or
+        one of the leak's.
     fold, folds
         Which fold the test set is, of how many; None for the other kinds.
     """
@@ -129,7 +131,7 @@ class Split:
         """
         members = self._members(index, part)
         rows = [
-            name in members or _entry(name, number) in members
+            name in members or slice_entry(name, number) in members
             for name, number in (
                 (patient.name, record.number) for patient in index.patients for record in patient.slices
             )
@@ -186,7 +188,7 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
     index
         The data.
     config
-        Kind and seed. Kinds other than slice keep a person whole and balance tumour size and institution.
+        Kind and seed, and which fold. Kinds other than slice balance tumour size and institution.
 
     Returns
     -------
@@ -198,12 +200,14 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
     DataError
         If there are too few patients or slices, or if the ten patients of buda10 are not all there.
     UsageError
-        If the seed is negative.
+        If the seed is negative, or all folds are asked for at once.
     """
     if config.split_seed < 0:
         raise UsageError(f"split_seed is {config.split_seed}; expected 0 or more")
-    make = {"patient": _by_patient, "fold": _by_fold, "slice": _by_slice, "buda10": _buda10}[config.split]
     folding = config.split == "fold"
+    if folding and config.fold < 0:
+        raise UsageError(f"fold is {config.fold}, all folds; expected one of them, 0 to {config.folds - 1}")
+    make = {"patient": _by_patient, "fold": _by_fold, "slice": _by_slice, "buda10": _buda10}.get(config.split, _leak)
     return Split(
         kind=config.split,
         seed=config.split_seed,
@@ -212,6 +216,19 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
         fold=config.fold if folding else None,
         folds=config.folds if folding else None,
     )
+
+
+def leak_splits(index: DatasetIndex, seed: int) -> tuple[Split, Split]:
+    """Return the two splits that `gliomask leak` compares, by patient and by slice; see `gliomask.data.leak`.
+
+    Raises
+    ------
+    DataError, UsageError
+        As for `make_split`.
+    """
+    kinds: tuple[SplitKind, SplitKind] = ("leak-by-patient", "leak-by-slice")
+    by_patient, by_slice = (make_split(index, SplitConfig(split=kind, split_seed=seed)) for kind in kinds)
+    return by_patient, by_slice
 
 
 def save_split(split: Split, path: Path) -> None:
@@ -280,7 +297,7 @@ def _by_fold(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, .
 
 
 def _by_slice(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ...]]:
-    entries = [_entry(patient.name, record.number) for patient in index.patients for record in patient.slices]
+    entries = [slice_entry(patient.name, record.number) for patient in index.patients for record in patient.slices]
     _require(index, len(entries), 3, "slices")
     tenth = _tenth(len(entries))
     shuffled = [entries[place] for place in _generator(config, 0).permutation(len(entries))]
@@ -306,6 +323,16 @@ def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ..
     _require(index, len(rest), 2, "patients beside the ten")
     validation, train = _draw(rest, _tenth(len(rest)), _generator(config, 0))
     return _parts(index, train, validation, test)
+
+
+def _leak(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ...]]:
+    traits = _traits(index)
+    _require(index, len(traits), 3, "patients")
+    test, rest = _draw(traits, max(1, int(leak.SHARE * len(traits) + 0.5)), _generator(config, 0))
+    validation, train = _draw({person: traits[person] for person in rest}, _tenth(len(traits)), _generator(config, 1))
+    whole = _parts(index, train, validation, test)
+    chance = _generator(config, 2)
+    return leak.leak_parts(index, tested=whole["test"], validated=whole["validation"], generator=chance)[config.split]
 
 
 def _draw(people: Mapping[str, stratify.Traits], count: int, generator: np.random.Generator) -> stratify.Groups:
@@ -338,10 +365,6 @@ def _parts(
     people = _people(index)
     members = {"train": train, "validation": validation, "test": test}
     return {part: tuple(sorted(name for person in members[part] for name in people[person])) for part in PARTS}
-
-
-def _entry(patient: str, number: int) -> str:
-    return f"{patient}/{number}"
 
 
 def _tenth(count: int) -> int:

@@ -29,6 +29,7 @@ from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import DataError, UsageError
 from gliomask.models.registry import build_model
 from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positions
+from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
 from gliomask.training.export import export
 from gliomask.training.module import SegmentationModule
@@ -134,7 +135,22 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     DataError, WeightsError
         If the data cannot be split or cached, or encoder weights cannot be had.
     """
-    run = _place(run, options)
+    trial = RunFolder(trial_folder(run.path, options)) if options.fast_dev_run else None
+    if trial is None and CrossValidation(run.path).exists():
+        raise UsageError(f"{run.path} holds a cross-validation; choose another --name")
+    return fit_in(index, config, trial or run, options)
+
+
+def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOptions) -> RunFolder:
+    """Train and export as `fit` does, but a fast dev run in the very folder, too.
+
+    Raises
+    ------
+    UsageError, TrainingError, SplitMismatchError, DataError, WeightsError
+        As `fit`.
+    """
+    if run.last.is_file() and not options.resume:
+        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
     config = _resolved(config, run)
     resuming = options.resume and run.last.is_file()
     split = run.split() if options.resume and run.split_file.is_file() else make_split(index, config.split)
@@ -149,7 +165,7 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
         module = SegmentationModule(net, config, cache, steps_per_epoch=steps)
         if is_main_process():
             _write_beginning(run, config, split)
-        if not _stopped_early(run, config):
+        if not stopped_early(run, config):
             trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
         contract = export(run)
@@ -157,24 +173,20 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     return run
 
 
-def _place(run: RunFolder, options: FitOptions) -> RunFolder:
-    """Return the folder to write to: the run's own, or a trial's inside it.
+def trial_folder(folder: Path, options: FitOptions) -> Path:
+    """Return the empty folder inside a run's (or a series of runs') where a fast dev run writes.
 
     Raises
     ------
     UsageError
-        If there is a run that is not to be resumed, or a trial is.
+        If a fast dev run is to be resumed.
     """
-    if options.fast_dev_run and options.resume:
+    if options.resume:
         raise UsageError("a fast dev run starts anew; expected --fast-dev-run or --resume, not both")
-    if options.fast_dev_run:
-        trial = RunFolder(run.path / "fast-dev-run")
-        if is_main_process():
-            shutil.rmtree(trial.path, ignore_errors=True)
-        return trial
-    if run.last.is_file() and not options.resume:
-        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
-    return run
+    trial = folder / "fast-dev-run"
+    if is_main_process():
+        shutil.rmtree(trial, ignore_errors=True)
+    return trial
 
 
 def _resolved(config: TrainConfig, run: RunFolder) -> TrainConfig:
@@ -202,7 +214,7 @@ def _wait_for(path: Path, seconds: float = 300.0) -> None:
         time.sleep(0.2)
 
 
-def _stopped_early(run: RunFolder, config: TrainConfig) -> bool:
+def stopped_early(run: RunFolder, config: TrainConfig) -> bool:
     """Say whether early stopping has ended this run before, so that resuming it must change nothing."""
     patience, scores = config.optimisation.early_stopping, [row["val_dice"] for row in run.metrics()]
     return bool(patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
