@@ -1,0 +1,216 @@
+"""Several evaluated models side by side: tables for people, Markdown, and a figure. Knows no command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gliomask.config import TrainConfig, load_config
+from gliomask.errors import GliomaskError, UsageError
+from gliomask.evaluation.compare import DISTANCES, PairedDifference, check_comparable, compare
+from gliomask.evaluation.results import Evaluation, find_evaluation, read_evaluation
+from gliomask.files import whole_file
+from gliomask.reporting.figures import save_figure
+from gliomask.reporting.style import NEGATIVE, NEUTRAL, POSITIVE, new_figure, style
+
+
+@dataclass(frozen=True)
+class Model:
+    """An evaluated model: its name in the tables, its scores, and its settings where they are known."""
+
+    name: str
+    folder: Path
+    evaluation: Evaluation
+    config: TrainConfig | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under columns."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, with its title as a paragraph."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        return f"{self.title}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def read_models(paths: Sequence[Path]) -> list[Model]:
+    """Read the evaluations of runs (or evaluation folders) that are to be compared.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than two, one is given twice, or they were not scored on the same slices.
+    DataError
+        If one has not been evaluated.
+    """
+    if len({path.resolve() for path in paths}) < max(2, len(paths)):
+        raise UsageError(f"{len(paths)} runs to compare; expected two or more, all different")
+    folders = [find_evaluation(path) for path in paths]
+    short = [path.resolve().name for path in paths]
+    names = short if len(set(short)) == len(short) else [str(path) for path in paths]
+    models = [
+        Model(name, folder, read_evaluation(folder)[0], _config_of(path))
+        for name, path, folder in zip(names, paths, folders, strict=True)
+    ]
+    check_comparable({model.name: model.evaluation for model in models})
+    return models
+
+
+def tables(models: Sequence[Model]) -> list[Table]:
+    """Return the scores of all models, and the difference of each to the first."""
+    return [_dice_table(models), _other_table(models), *_difference_tables(models)]
+
+
+def differences(models: Sequence[Model]) -> dict[str, dict[str, PairedDifference]]:
+    """Return the paired differences of each model to the first, by name and score."""
+    first, *others = models
+    return {other.name: compare(first.evaluation, other.evaluation) for other in others}
+
+
+def write_comparison(models: Sequence[Model], folder: Path) -> list[Path]:
+    """Write ``comparison.md``, ``comparison.json`` and ``comparison.png``, and return their paths.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    paths = [folder / f"comparison{ending}" for ending in (".md", ".json", ".png")]
+    texts = ["\n".join(table.markdown() for table in tables(models)), json.dumps(as_values(models), indent=2) + "\n"]
+    for path, text in zip(paths, texts, strict=False):
+        with whole_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+    save_figure(comparison_figure(models), paths[2])
+    return paths
+
+
+def as_values(models: Sequence[Model]) -> dict[str, Any]:
+    """Return scores and differences as plain values, ready for JSON."""
+    found = {
+        name: {
+            score: {**value.difference.as_values(), "p": value.p, "patients": value.patients}
+            for score, value in scores.items()
+        }
+        for name, scores in differences(models).items()
+    }
+    scores = {model.name: {"unit": model.evaluation.unit, **model.evaluation.summary()} for model in models}
+    return {"scores": scores, "reference": models[0].name, "differences": found}
+
+
+@style()
+def comparison_figure(models: Sequence[Model]) -> Figure:
+    """Draw Dice of every patient, a line a patient, and the mean of each model with its 95 % interval."""
+    figure = new_figure(max(3.6, 1.4 * len(models) + 1.2), 4.0)
+    axes = figure.subplots()
+    patients = models[0].evaluation.patients["patient"]
+    values = np.stack([model.evaluation.patients.set_index("patient")["dice"].loc[patients] for model in models])
+    places = np.arange(len(models))
+    axes.plot(places, values, color=NEUTRAL, alpha=0.25, linewidth=0.7)
+    axes.plot(places, values, "o", color=NEGATIVE, markersize=3, alpha=0.8)
+    for place, model in zip(places, models, strict=True):
+        score = model.evaluation.summary()["dice_patient"]
+        if score["low"] is not None:
+            axes.plot([place, place], [score["low"], score["high"]], color=POSITIVE, linewidth=3, solid_capstyle="butt")
+        axes.plot(place, score["mean"], "D", color=POSITIVE, markeredgecolor="white", markersize=7)
+    axes.set_xticks(places, [model.name for model in models], rotation=20 if len(models) > 3 else 0)
+    axes.set_xlim(-0.5, len(models) - 0.5)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("Dice per patient (no unit)")
+    axes.set_title(f"{len(patients)} patients (dots, joined); means with 95 % intervals", fontsize=9)
+    return figure
+
+
+def _dice_table(models: Sequence[Model]) -> Table:
+    columns = ("model", "network", "schedule", "split", "dice_patient", "median", "missed", "dice_slice_tumour",
+               "dice_slice_all", "dice_pooled", "dice_original")  # fmt: skip
+    rows = []
+    for model in models:
+        found, config = model.evaluation.summary(), model.config
+        settings = ("-",) * 3
+        if config is not None:
+            settings = config.model.model, config.optimisation.lr_scheduler, config.split.split
+        patient = found["dice_patient"]
+        missed = f"{patient['missed']} of {patient['patients']}"
+        dice = [_with_interval(found[f"dice_{name}"]) for name in ("slice_tumour", "slice_all", "pooled")]
+        original = _short(found["dice_original"])
+        rows.append(
+            (model.name, *settings, _with_interval(patient), _short(patient["median"]), missed, *dice, original)
+        )
+    nothing = models[0].evaluation.summary()["dice_slice_all"]["predicting_nothing"]
+    title = (
+        f"Dice of {len(models[0].evaluation.patients)} patients, mean (95 % interval over patients). "
+        f"Predicting nothing has a dice_slice_all of {nothing:.3f}; dice_original is the original project's "
+        "arithmetic, too high."
+    )
+    return Table(title, columns, tuple(rows))
+
+
+def _other_table(models: Sequence[Model]) -> Table:
+    units = {model.evaluation.unit for model in models}
+    unit = units.pop() if len(units) == 1 else "mm or pixels"
+    columns = ("model", "IoU", "precision", "recall", f"HD95 ({unit})", f"NSD at 1 {unit}", f"NSD at 2 {unit}",
+               "empty slices with false positives", "lesions found", "lesions invented")  # fmt: skip
+    names = ("iou_patient", "precision_patient", "recall_patient", "hd95_patient", "nsd_1_patient", "nsd_2_patient",
+             "false_positive_slices")  # fmt: skip
+    rows = []
+    for model in models:
+        found = model.evaluation.summary()
+        lesions = found["lesions"]
+        counted = (
+            ("-", "-") if lesions is None else (f"{lesions['found']} of {lesions['truth']}", str(lesions["invented"]))
+        )
+        rows.append((model.name, *(_with_interval(found[name]) for name in names), *counted))
+    return Table("Other scores, mean over patients (95 % interval).", columns, tuple(rows))
+
+
+def _difference_tables(models: Sequence[Model]) -> list[Table]:
+    columns = ("score", "difference (95 % interval)", "p (Wilcoxon)", "patients")
+    found = []
+    for name, scores in differences(models).items():
+        unit = models[0].evaluation.unit
+        rows = tuple(
+            (
+                f"{score} ({unit})" if score == "hd95" else f"{score} {unit}" if score in DISTANCES else score,
+                _with_interval(value.difference.as_values(), sign=True),
+                f"{value.p:.2g}",
+                str(value.patients),
+            )
+            for score, value in scores.items()
+        )
+        found.append(Table(f"{name} minus {models[0].name}, in pairs on the same patients.", columns, rows))
+    return found
+
+
+def _with_interval(score: Mapping[str, Any] | None, *, sign: bool = False) -> str:
+    if score is None:
+        return "-"
+    plus = "+" if sign else ""
+    interval = "" if score["low"] is None else f" ({score['low']:{plus}.3f} to {score['high']:{plus}.3f})"
+    return f"{score['mean']:{plus}.3f}{interval}"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _config_of(path: Path) -> TrainConfig | None:
+    """Return the settings of a run, or of the run whose evaluation this is; None for masks of another program."""
+    for folder in (path, path.parent):
+        for name in ("config.json", "fold0/config.json"):
+            if (folder / name).is_file():
+                try:
+                    return load_config(folder / name)
+                except GliomaskError:
+                    return None
+    return None

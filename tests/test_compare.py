@@ -1,0 +1,147 @@
+"""Comparisons in pairs: known differences, who may be compared, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from gliomask.cli.app import main
+from gliomask.config import ModelConfig, OptimisationConfig, TrainConfig, save_config
+from gliomask.data.records import PatientRecord, SliceRecord
+from gliomask.errors import DataError, UsageError
+from gliomask.evaluation.compare import compare, paired
+from gliomask.evaluation.counts import count_slices, join
+from gliomask.evaluation.lesions import count_lesions
+from gliomask.evaluation.results import Evaluation, PatientResult, collect, write_evaluation
+from gliomask.evaluation.surfaces import surface_scores
+from gliomask.reporting.comparison import read_models, tables
+
+SIDE = 12
+
+
+def truth_of(patient: int) -> NDArray[np.bool_]:
+    mask = np.zeros((2, SIDE, SIDE), np.bool_)
+    mask[0, 2:8, 2 : 4 + patient % 4] = True
+    return mask
+
+
+def evaluation(shift: int, patients: int = 6, slices: int = 2, name: str = "P", side: int = SIDE) -> Evaluation:
+    """Return the evaluation of predictions that lie some pixels beside the truth."""
+    counts, results = [], []
+    for number in range(patients):
+        truth = truth_of(number)[:slices, :, :side]
+        found = np.roll(truth, shift, axis=1)
+        record = PatientRecord(f"{name}{number}", "XX", tuple(SliceRecord(n, "", "", 0, 0, 0) for n in (1, 2)), (), {})
+        counts.append(count_slices(found, truth, record.name))
+        measured = surface_scores(found, truth), count_lesions(found, truth)
+        results.append(PatientResult(record, tuple(range(1, slices + 1)), *measured, probabilities=None))
+    return collect(join(counts), results)
+
+
+def kept(folder: Path, shift: int, **options: int | str) -> Path:
+    write_evaluation(evaluation(shift, **options), folder / "test", {})  # type: ignore[arg-type]
+    model = ModelConfig(model="unet" if shift else "resnet18")
+    save_config(
+        TrainConfig(model=model, optimisation=OptimisationConfig(lr_scheduler="cosine")), folder / "config.json"
+    )
+    return folder
+
+
+def test_known_difference() -> None:
+    first = np.array([0.5, 0.6, 0.7, 0.8, 0.4, 0.9])
+    second = first + np.array([0.1, 0.05, 0.2, -0.02, 0.15, 0.04])
+    found = paired(first, second)
+    assert found is not None
+    assert found.difference.mean == pytest.approx(0.52 / 6)
+    assert found.difference.low < found.difference.mean < found.difference.high
+    assert found.p == wilcoxon(second - first).pvalue
+
+
+def test_swapping_the_models_changes_the_sign_and_nothing_else() -> None:
+    first, second = np.random.default_rng(0).random((2, 20))
+    there, back = paired(first, second), paired(second, first)
+    assert there is not None
+    assert back is not None
+    assert (there.difference.mean, there.p) == pytest.approx((-back.difference.mean, back.p))
+    assert there.difference.low == pytest.approx(-back.difference.high)
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    found = paired([0.3, 0.9], [0.3, 0.9])
+    assert found is not None
+    assert (found.difference.mean, found.difference.low, found.difference.high, found.p) == (0, 0, 0, 1)
+
+
+def test_pairs_without_a_value_are_left_out() -> None:
+    found = paired([0.5, np.nan, 0.7], [0.6, 0.8, np.nan])
+    assert found is not None
+    assert found.patients == 1
+    assert paired([np.nan], [0.5]) is None
+
+
+def test_scores_of_other_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="same"):
+        paired([0.5], [0.5, 0.6])
+
+
+def test_better_model_is_better_in_every_score() -> None:
+    found = compare(evaluation(2), evaluation(1))
+    assert all(found[name].difference.mean > 0 for name in ("dice", "iou", "precision", "recall", "nsd_1"))
+    assert found["hd95"].difference.mean < 0
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (evaluation(1, patients=5), "they share 5 patients, 0 are only in the former, 1 in the latter"),
+        (evaluation(1, name="Q"), "they share 0 patients"),
+        (evaluation(1, slices=1), "6 slices were scored in only one"),
+        (evaluation(1, side=6), "the truth differs in"),
+    ],
+)
+def test_other_patients_slices_or_truth_are_refused(other: Evaluation, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        compare(evaluation(2), other)
+
+
+def test_tables_hold_the_numbers(tmp_path: Path) -> None:
+    models = read_models([kept(tmp_path / "far", 2), kept(tmp_path / "near", 1)])
+    dice, other, difference = tables(models)
+    score = models[0].evaluation.summary()["dice_patient"]
+    assert dice.rows[0][:4] == ("far", "unet", "cosine", "patient")
+    assert dice.rows[0][4] == f"{score['mean']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+    assert "HD95 (pixels)" in other.columns
+    assert difference.title.startswith("near minus far")
+    assert [row[0] for row in difference.rows][:2] == ["dice", "iou"]
+
+
+def test_command_writes_tables_numbers_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1), ("there", 0))]
+    assert main(["compare", *runs, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "near minus far" in printed
+    assert "there minus far" in printed
+    values = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert values["scores"]["there"]["dice_patient"]["mean"] == 1
+    assert values["differences"]["near"]["dice"]["mean"] > 0
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 5000
+    assert (tmp_path / "out" / "comparison.md").read_text().count("\n| --- ") == 4
+
+
+@pytest.mark.parametrize("names", [["far"], ["far", "far"]])
+def test_a_comparison_takes_two(tmp_path: Path, names: list[str]) -> None:
+    kept(tmp_path / "far", 2)
+    with pytest.raises(UsageError, match="two or more"):
+        read_models([tmp_path / name for name in names])
+
+
+def test_run_that_was_not_evaluated_is_named_with_the_cure(tmp_path: Path) -> None:
+    kept(tmp_path / "far", 2)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(DataError, match="gliomask evaluate DATA --model"):
+        read_models([tmp_path / "far", tmp_path / "new"])

@@ -1,0 +1,42 @@
+"""docs/make_results.py: the page holds what the runs hold, and says how it was made."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from test_compare import kept
+
+SCRIPT = Path(__file__).parent.parent / "docs" / "make_results.py"
+
+
+def make_results(*arguments: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [str(SCRIPT), *arguments])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert left.value.code == 0
+
+
+def test_page_holds_the_tables_the_command_and_the_leak(tmp_path: Path) -> None:
+    runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1))]
+    leak = tmp_path / "leak"
+    leak.mkdir()
+    (leak / "leak.md").write_text("What leaked.\n")
+    (leak / "leak.png").write_bytes(b"picture")
+    make_results(*runs, "--leak", str(leak), "--out", str(tmp_path / "docs"))
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert f"docs/make_results.py {runs[0]} {runs[1]} --leak {leak}" in page
+    assert "near minus far" in page
+    assert "What leaked." in page
+    for picture in ("comparison.png", "leak.png"):
+        assert f"results/{picture})" in page
+        assert (tmp_path / "docs" / "results" / picture).is_file()
+
+
+def test_page_without_a_leak_does_not_mention_it(tmp_path: Path) -> None:
+    runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1))]
+    make_results(*runs, "--out", str(tmp_path / "docs"))
+    assert "The leak" not in (tmp_path / "docs" / "results.md").read_text()
