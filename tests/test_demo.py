@@ -26,7 +26,7 @@ def test_demo_makes_everything_and_can_be_repeated(tmp_path: Path, capsys: pytes
     command = ["demo", "--out", str(out), "--epochs", "1"]
     assert app.main(command) == 0
     said = capsys.readouterr().out
-    for name in ("explore/distribution.png", "run/model.onnx", "evaluation/summary.json", "evaluation/patients.csv"):
+    for name in ("explore/distribution.png", "run/model.onnx", "run/test/patients.csv", "report.html"):
         assert (out / name).is_file(), name
     pictures = [line.strip() for line in said.partition("look at:")[2].splitlines() if line.strip()]
     assert all(Path(picture).exists() for picture in pictures)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -23,13 +23,13 @@ from gliomask.errors import UsageError
 
 if TYPE_CHECKING:
     from gliomask.data.index import DatasetIndex
-    from gliomask.evaluation.evaluate import Evaluation
+    from gliomask.evaluation.results import Evaluation
 
 DEMO = TrainConfig(
     hardware=HardwareConfig(devices="1"),
     image_size=96,
     model=ModelConfig(model="unet"),
-    split=SplitConfig(split="fold", folds=4),
+    split=SplitConfig(split="fold", folds=4, fold=0),
     optimisation=OptimisationConfig(epochs=5, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
 )
 """Small and quick, to show the road; `gliomask train` without options trains properly."""
@@ -66,13 +66,14 @@ def main(arguments: Sequence[str]) -> int:
     run = _train(index, options, printer)
     evaluation = _evaluate(index, run, options, printer)
     pictures = _predict(index, evaluation, run, options, printer)
+    report = _report(run, options)
     minutes = (time.perf_counter() - start) / 60
     score = evaluation.summary()["dice_patient"]
     printer.line(f"mean Dice per patient, {score['patients']} unseen patients: {score['mean']:.3f} ({minutes:.1f} min)")
     printer.line("look at:")
-    for path in (options.out / "explore", run / "tensorboard", options.out / "evaluation" / "patients.csv", *pictures):
+    for path in (report, options.out / "explore", run / "tensorboard", *pictures):
         printer.line(f"  {path}")
-    printer.result({"dice_patient": score, "minutes": minutes, "run": run, "pictures": pictures})
+    printer.result({"dice_patient": score, "minutes": minutes, "run": run, "report": report, "pictures": pictures})
     return 0
 
 
@@ -116,16 +117,13 @@ def _train(index: DatasetIndex, options: DemoOptions, printer: Printer) -> Path:
 
 
 def _evaluate(index: DatasetIndex, run: Path, options: DemoOptions, printer: Printer) -> Evaluation:
-    from gliomask.cli.evaluate import score_rows
-    from gliomask.evaluation.evaluate import evaluate, write_evaluation
-    from gliomask.evaluation.subsets import choose_subset
-    from gliomask.inference.predictor import Predictor
+    from gliomask.cli.scores import score_rows
+    from gliomask.evaluation.runs import evaluate_test_part
 
     with printer.progress("evaluating") as progress:
-        positions = choose_subset(index, run, "test").positions
-        evaluation = evaluate(Predictor.load(run), index, positions, progress=progress)
-    write_evaluation(evaluation, options.out / "evaluation", {"model": str(run), "subset": "test"})
-    printer.table("unseen patients", ("score", "value"), score_rows(evaluation.summary()))
+        evaluation = evaluate_test_part(index, run, run / "test", progress=progress)
+    rows = score_rows(evaluation.summary(), evaluation.unit)
+    printer.table("unseen patients", ("score", "value", "95 % interval over patients"), rows)
     return evaluation
 
 
@@ -137,8 +135,8 @@ def _predict(
     from gliomask.inference.studies import find_studies
     from gliomask.reporting.results import Keep, predict_study
 
-    rows: list[dict[str, Any]] = sorted(evaluation.patient_rows(), key=lambda row: row["dice"])
-    names = dict.fromkeys((rows[-1]["patient"], rows[0]["patient"]))
+    ranked = evaluation.patients.sort_values("dice")["patient"].tolist()
+    names = dict.fromkeys((ranked[-1], ranked[0]))
     out = options.out / "predictions"
     predictor = Predictor.load(run)
     pictures = []
@@ -150,3 +148,11 @@ def _predict(
             pictures += [str(path) for path in sorted(Path(result["folder"]).glob("*_prediction.png"))]
     printer.line(f"predicted the best and the worst of them: {out}")
     return pictures
+
+
+def _report(run: Path, options: DemoOptions) -> Path:
+    from gliomask.reporting.report.page import Report, write_report
+    from gliomask.reporting.report.sources import read_scored, read_trainings
+
+    report = Report("demo", read_scored(run / "test"), read_trainings(run))
+    return write_report(report, options.out / "report.html").page
