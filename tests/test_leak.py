@@ -22,7 +22,7 @@ from gliomask.data.split import Split, leak_splits, load_split, make_split, save
 from gliomask.errors import DataError, SplitMismatchError, UsageError
 from gliomask.evaluation.counts import SliceCounts
 from gliomask.evaluation.results import Evaluation, PatientResult, collect
-from gliomask.reporting.leak import LeakResult, leak_figure, leak_numbers, leak_paragraph, verdict
+from gliomask.reporting.leak import LeakResult, leak_figure, leak_numbers, leak_paragraph, read_leak, verdict
 from gliomask.training import fit as fit_module
 from gliomask.training.folds import fit_leak
 from gliomask.training.run_folder import RunFolder
@@ -251,8 +251,18 @@ def test_figure_joins_the_patients_and_shows_the_means() -> None:
         assert (round(row["by_patient"], 6), round(row["by_slice"], 6)) in drawn
     for name in ("by_patient", "by_slice"):
         assert (round(numbers[name]["dice_patient"]["mean"], 6),) in drawn
-    assert "+0.0" in axes.get_title()
-    assert "no unit" in axes.get_ylabel()
+    assert "5 patients" in axes.get_title()
+    assert "0 to 1" in axes.get_ylabel()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"verdict": "higher"}'])
+def test_damaged_numbers_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "leak.json").write_text(text)
+    with pytest.raises(DataError, match="not usable"):
+        read_leak(tmp_path)
+    (tmp_path / "leak.json").unlink()
+    with pytest.raises(DataError, match="no such file"):
+        read_leak(tmp_path)
 
 
 # --- the trainings

@@ -176,7 +176,8 @@ def test_training_options_are_passed_on(
 def test_testing_scores_the_test_part_of_the_run(front_door: ModuleType, commands: list[list[str]]) -> None:
     run(front_door, "--run_name=mine", "--root_dir=lgg")
     options = parse(EvaluateOptions, "evaluate", commands[0][1:])
-    assert (options.data, options.model, options.subset) == (Path("lgg"), Path("runs/mine"), "test")
+    assert (options.data, options.model) == (Path("lgg"), Path("runs/mine"))
+    assert options.subset is None  # of a run, that is its test part
 
 
 def test_image_is_predicted_with_the_run(front_door: ModuleType, commands: list[list[str]]) -> None:

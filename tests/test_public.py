@@ -72,9 +72,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_prediction_needs_no_pytorch() -> None:
-    loaded = loaded_after("import gliomask; gliomask.Predictor, gliomask.evaluate, gliomask.build_index")
+    loaded = loaded_after("import gliomask; gliomask.Predictor, gliomask.build_index")
     assert "onnxruntime" in loaded
     assert not loaded & {"torch", "lightning", "pandas", "matplotlib", "scipy", "skimage"}
+
+
+def test_evaluation_needs_tables_and_distances_but_no_pytorch() -> None:
+    loaded = loaded_after("import gliomask; gliomask.evaluate")
+    assert {"pandas", "scipy"} <= loaded
+    assert not loaded & {"torch", "lightning", "matplotlib"}
 
 
 def subclasses(kind: type[Exception]) -> dict[str, str]:

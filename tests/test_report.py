@@ -435,3 +435,21 @@ def test_an_older_evaluation_is_refused(scored_alone: Path) -> None:
     (scored_alone / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(DataError, match="run gliomask evaluate again"):
         read_scored(scored_alone)
+
+
+def test_the_leak_is_a_section_where_it_was_measured(scored_alone: Path, tmp_path: Path) -> None:
+    assert "split by slice adds" not in page_of(scored_alone)
+    score = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    both = {"dice_patient": score, "dice_slice_tumour": score}
+    numbers = {
+        "command": "gliomask leak <mine>", "training": {"slices": 20, "tumour_slices": 8},
+        "scored": {"patients": 2, "slices": 6, "tumour_slices": 3}, "by_patient": both, "by_slice": both,
+        "difference": {**score, "p": 0.03, "patients": 2}, "verdict": "higher",
+        "patients": [{"patient": name, "by_patient": 0.25, "by_slice": 0.75} for name in "AB"],
+    }  # fmt: skip
+    (tmp_path / "leak.json").write_text(json.dumps(numbers))
+    text = page_of(scored_alone, "--leak", str(tmp_path))
+    assert "What a split by slice adds" in text
+    assert "By slice is higher by 0.500 (+0.400 to +0.600, Wilcoxon p = 0.03)" in text
+    assert "gliomask leak &lt;mine&gt;." in text
+    assert "Dice of 2 patients, trained by patient and by slice" in text

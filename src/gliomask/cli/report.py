@@ -25,6 +25,8 @@ class ReportOptions(OutputOptions):
     """Folder that `gliomask evaluate` wrote; RUN/test or RUN/out-of-fold if not given."""
     data: Path | None = None
     """Folder of the slices, if it has moved since the evaluation."""
+    leak: Path | None = None
+    """Folder that `gliomask leak` made: its paragraph and figure become a section of the page."""
     out: Path | None = None
     """File for the page; RUN/report.html (without a run, EVALUATION/report.html) if not given."""
     figures: Path | None = None
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if folder is None:
         raise UsageError("neither a run nor --evaluation is given; expected `gliomask report RUN`")
     from gliomask.evaluation.results import find_evaluation
+    from gliomask.reporting.leak import read_leak
     from gliomask.reporting.report.page import Report, write_report
     from gliomask.reporting.report.sources import read_scored, read_trainings
 
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     trained = () if options.run is None else read_trainings(options.run)
     scored = read_scored(options.evaluation or find_evaluation(folder))
     named = scored.facts.get("model") if options.run is None else None
-    report = Report(Path(named or folder.resolve()).name, scored, trained)
+    leak = None if options.leak is None else read_leak(options.leak)
+    report = Report(Path(named or folder.resolve()).name, scored, trained, leak)
     with printer.progress("reading slices") as progress:
         written = write_report(
             report, options.out or folder / "report.html", data=options.data, figures=options.figures, progress=progress

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from gliomask.errors import UsageError
+from gliomask.errors import DataError, UsageError
 from gliomask.evaluation.compare import check_comparable, paired
 from gliomask.evaluation.results import Evaluation
 from gliomask.files import whole_file
 from gliomask.reporting.figures import save_figure
-from gliomask.reporting.style import NEGATIVE, NEUTRAL, POSITIVE, new_figure, style
+from gliomask.reporting.style import NEGATIVE, POSITIVE, new_figure, style
 
 Verdict = Literal["higher", "lower", "no difference shown"]
 _SCORES = ("dice_patient", "dice_slice_tumour")
@@ -122,14 +123,16 @@ def leak_paragraph(numbers: dict[str, Any]) -> str:
     )
 
 
-@style()
 def leak_figure(numbers: dict[str, Any]) -> Figure:
-    """Draw Dice of every patient both ways, a line a patient, and both means with their 95 % intervals."""
-    figure = new_figure(5.2, 4.4)
+    """Draw Dice of every patient both ways, a line a patient, and both means with their 95 % intervals.
+
+    Narrow enough for a telephone, in the ink and letters of the surrounding style.
+    """
+    figure = new_figure(4.0, 3.8)
     axes = figure.subplots()
     names, colours = ("by_patient", "by_slice"), (NEGATIVE, POSITIVE)
     values = np.array([[row[name] for name in names] for row in numbers["patients"]])
-    axes.plot((0, 1), values.T, color=NEUTRAL, alpha=0.3, linewidth=0.7)
+    axes.plot((0, 1), values.T, color=mpl.rcParams["text.color"], alpha=0.3, linewidth=0.7)
     for place, name, colour, outwards in zip((0, 1), names, colours, (-0.17, 0.17), strict=True):
         axes.plot(np.full(len(values), place), values[:, place], "o", color=colour, markersize=4, alpha=0.8)
         score, beside = numbers[name]["dice_patient"], place + outwards
@@ -140,17 +143,30 @@ def leak_figure(numbers: dict[str, Any]) -> Figure:
             f"{score['mean']:.3f}", (beside, score["mean"]), (40 * outwards, 0), textcoords="offset points",
             ha="right" if outwards < 0 else "left", va="center",
         )  # fmt: skip
-    scored, difference = numbers["scored"], numbers["difference"]
-    axes.set_xticks((0, 1), ("by patient:\nnothing of them trained on", "by slice:\ntheir other slices trained on"))
+    axes.set_xticks((0, 1), ("by patient", "by slice"))
     axes.set_xlim(-0.6, 1.6)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_ylabel("Dice per patient, over the scored slices (no unit)")
-    axes.set_title(
-        f"{scored['slices']:,} slices of {scored['patients']:,} patients (dots, joined); means with 95 % intervals\n"
-        f"by slice less by patient: {difference['mean']:+.3f} ({_interval(difference, sign=True)})",
-        fontsize=9,
-    )
+    axes.set_ylabel("Dice per patient (0 to 1)")
+    axes.set_title(f"{numbers['scored']['patients']:,} patients (dots, joined); means, 95 % intervals", fontsize=9)
     return figure
+
+
+def read_leak(folder: Path) -> dict[str, Any]:
+    """Read the numbers that `write_leak` wrote.
+
+    Raises
+    ------
+    DataError
+        If the folder holds none, or damaged ones.
+    """
+    path = folder / "leak.json"
+    try:
+        numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        leak_paragraph(numbers)  # so that a damaged file is found here
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else f"not usable ({error})"
+        raise DataError(path, found, "what `gliomask leak` wrote", "run gliomask leak, or check the path") from error
+    return numbers
 
 
 def write_leak(result: LeakResult, folder: Path) -> dict[str, Any]:
@@ -164,7 +180,8 @@ def write_leak(result: LeakResult, folder: Path) -> dict[str, Any]:
         If the folder cannot be written.
     """
     numbers = leak_numbers(result)
-    save_figure(leak_figure(numbers), folder / "leak.png")
+    with style():
+        save_figure(leak_figure(numbers), folder / "leak.png")
     for name, text in (("leak.md", leak_paragraph(numbers)), ("leak.json", json.dumps(numbers, indent=2))):
         with whole_file(folder / name) as part:
             part.write_text(text + "\n", encoding="utf-8")

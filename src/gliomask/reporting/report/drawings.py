@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from gliomask.reporting.leak import leak_figure
 from gliomask.reporting.report import charts, curves
 from gliomask.reporting.report.sources import Scored, Trained
 from gliomask.reporting.report.wording import number, plural
@@ -99,6 +101,21 @@ def calibration_drawings(scored: Scored) -> list[Drawing]:
             "Mean Dice per patient over the threshold",
             partial(charts.threshold_figure, rows, used),
         ),
+    ]  # fmt: skip
+
+
+def leak_drawings(numbers: dict[str, Any] | None) -> list[Drawing]:
+    """Return the chart of what a split by slice adds to the score, if it was measured."""
+    if numbers is None:
+        return []
+    patients = plural(numbers["scored"]["patients"], "patient")
+    return [
+        Drawing(
+            "leak", "By patient and by slice",
+            "Each line is a patient: left, no slice of it was trained on; right, its other slices were. The same "
+            "slices are scored.",
+            f"Dice of {patients}, trained by patient and by slice", partial(leak_figure, numbers),
+        )
     ]  # fmt: skip
 
 

@@ -15,8 +15,15 @@ from gliomask.errors import DataError
 from gliomask.evaluation.scores import MISSED
 from gliomask.files import whole_file
 from gliomask.reporting.figures import save_figure
+from gliomask.reporting.leak import leak_paragraph
 from gliomask.reporting.report import provenance, wording
-from gliomask.reporting.report.drawings import Drawing, calibration_drawings, patient_drawings, training_drawings
+from gliomask.reporting.report.drawings import (
+    Drawing,
+    calibration_drawings,
+    leak_drawings,
+    patient_drawings,
+    training_drawings,
+)
 from gliomask.reporting.report.sources import Scored, Trained
 from gliomask.reporting.report.svg import PAGE_INK, chart_style, inline_svg
 from gliomask.reporting.report.viewer import Case, read_cases
@@ -38,17 +45,21 @@ class Report:
         The evaluation.
     trained
         The trainings of the scored model, one a fold; empty for masks of another program.
+    leak
+        What `gliomask leak` measured (`gliomask.reporting.leak.read_leak`), for a section of its own.
     """
 
     title: str
     scored: Scored
     trained: tuple[Trained, ...] = ()
+    leak: dict[str, Any] | None = None
 
     def drawings(self) -> dict[str, list[Drawing]]:
         """Return the charts by section of the page."""
         return {
             "patients": patient_drawings(self.scored),
             "calibration": calibration_drawings(self.scored),
+            "leak": leak_drawings(self.leak),
             "training": training_drawings(self.trained),
         }
 
@@ -145,6 +156,7 @@ def _render(report: Report, drawings: dict[str, list[Drawing]], cases: list[Case
         title=report.title,
         cases=cases,
         without_slices=reason,
+        leak=None if report.leak is None else leak_paragraph(report.leak).replace("`", ""),
         truth=TRUTH,
         prediction=PREDICTION,
         style=_own("page.css"),
