@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gliomask.files import whole_file
-from gliomask.reporting.comparison import Model, read_models, tables, write_comparison
+from gliomask.reporting.comparison import Model, markdown, read_models, write_comparison
 
 DOCS = Path(__file__).resolve().parent
 _READ_BESIDE = (
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{made_by} {_READ_BESIDE}\n",
         "## Models on the same unseen patients\n",
         "\n".join(_origin(model) for model in models) + "\n",
-        *(table.markdown() for table in tables(models)),
+        markdown(models),
         "![Dice of every patient under each model](results/comparison.png)\n",
     ]
     if options.leak is not None:

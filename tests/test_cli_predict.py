@@ -202,7 +202,7 @@ def test_evaluation_of_a_model_file(model: str, tmp_path: Path, capsys: pytest.C
     assert (kept["subset"], kept["slices"], kept["threshold"]) == ("all", 12, 0.5)
     assert kept["data_fingerprint"] == index.fingerprint
     assert len((tmp_path / "out" / "patients.csv").read_text().splitlines()) == 5
-    assert f"{kept['scores']['dice_patient']['mean']:.4f}" in shown
+    assert f"{kept['scores']['dice_patient']['mean']:.3f}" in shown
     assert "0 of 4" in shown
     assert str(tmp_path / "out" / "patients.csv") in shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,8 @@ def test_scores_of_other_length_are_refused() -> None:
 
 def test_better_model_is_better_in_every_score() -> None:
     found = compare(evaluation(2), evaluation(1))
-    assert all(found[name].difference.mean > 0 for name in ("dice", "iou", "precision", "recall", "nsd_1"))
-    assert found["hd95"].difference.mean < 0
+    assert all(found[f"{name}_patient"].difference.mean > 0 for name in ("dice", "iou", "precision", "recall", "nsd_1"))
+    assert found["hd95_patient"].difference.mean < 0
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_tables_hold_the_numbers(tmp_path: Path) -> None:
     score = models[0].evaluation.summary()["dice_patient"]
     assert dice.rows[0][:4] == ("far", "unet", "cosine", "patient")
     assert dice.rows[0][4] == f"{score['mean']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-    assert "HD95 (pixels)" in other.columns
+    assert other.rows[0][other.columns.index("distances in")] == "pixels"
     assert difference.title.startswith("near minus far")
-    assert [row[0] for row in difference.rows][:2] == ["dice", "iou"]
+    assert [row[0] for row in difference.rows][:2] == ["dice_patient", "iou_patient"]
 
 
 def test_command_writes_tables_numbers_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +129,7 @@ def test_command_writes_tables_numbers_and_a_picture(tmp_path: Path, capsys: pyt
     assert "there minus far" in printed
     values = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert values["scores"]["there"]["dice_patient"]["mean"] == 1
-    assert values["differences"]["near"]["dice"]["mean"] > 0
+    assert values["differences"]["near"]["dice_patient"]["mean"] > 0
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 5000
     assert (tmp_path / "out" / "comparison.md").read_text().count("\n| --- ") == 4
 
@@ -145,3 +146,27 @@ def test_run_that_was_not_evaluated_is_named_with_the_cure(tmp_path: Path) -> No
     (tmp_path / "new").mkdir()
     with pytest.raises(DataError, match="gliomask evaluate DATA --model"):
         read_models([tmp_path / "far", tmp_path / "new"])
+
+
+def test_what_must_be_known_stands_below_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [kept(tmp_path / "far", 2), kept(tmp_path / "near", 1)]
+    write_evaluation(evaluation(1), runs[1] / "test", {"caveats": ["the model has seen 6 of these patients"]})
+    assert main(["compare", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
+    said = "near: the model has seen 6 of these patients"
+    assert f"NOTE: {said}" in capsys.readouterr().out
+    assert f"* {said}" in (tmp_path / "out" / "comparison.md").read_text()
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["caveats"] == [said]
+
+
+def test_distances_are_compared_only_where_the_spacing_is_the_same() -> None:
+    near, far = evaluation(1), evaluation(2)
+    other = replace(far, patients=far.patients.assign(spacing="5 x 1 x 1"))
+    assert "hd95_patient" in compare(near, far)
+    assert "hd95_patient" not in compare(near, other)
+    assert "dice_patient" in compare(near, other)
+
+
+def test_one_evaluation_by_two_names_is_still_one(tmp_path: Path) -> None:
+    run = kept(tmp_path / "far", 2)
+    with pytest.raises(UsageError, match="all different"):
+        read_models([run, run / "test"])

@@ -21,7 +21,8 @@ from gliomask.errors import DataError, SplitMismatchError, UnreadableImageError,
 from gliomask.evaluation.evaluate import GivenMasks, evaluate
 from gliomask.evaluation.masks import MaskFolder
 from gliomask.evaluation.results import read_evaluation, write_evaluation
-from gliomask.evaluation.subsets import choose_subset
+from gliomask.evaluation.runs import data_facts
+from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.volumes.slices import read_image, write_image
@@ -138,7 +139,7 @@ def test_files_hold_the_rows_and_the_scores(predictor: Predictor, index: Dataset
     assert [row["patient"] for row in table] == list(NAMES)
     known = {"dice": "0.454545", "tp": "50", "fp": "70", "fn": "50", "slices": "3", "tumour_slices": "1",
              "institution": "CS", "missing": "", "volume_error": "0.2", "volume_error_ml": "",
-             "size": "medium"}  # fmt: skip
+             "size": "", "missed": "False", "spacing": ""}  # fmt: skip
     assert {name: table[0][name] for name in known} == known
     with (out / "slices.csv").open(newline="") as file:
         slices = list(csv.DictReader(file))
@@ -328,6 +329,7 @@ def test_every_patient_is_predicted_by_the_fold_that_has_not_seen_it(tmp_path: P
     for name, predicted in zip(evaluation.patients["patient"], evaluation.patients["predicted_pixels"], strict=True):
         assert (predicted == 0) == (name in blind), name
     assert (facts["subset"], facts["patients_seen_in_training"], facts["caveats"]) == ("out-of-fold", 0, [])
+    assert (facts["model"], facts["threshold"], len(facts["model_sha256"])) == ("cv", None, 2)
     assert len(list((tmp_path / "cv" / "out-of-fold" / "masks").rglob("*_mask.png"))) == 18
 
 
@@ -343,12 +345,35 @@ def test_folds_test_everybody_once_so_there_is_no_subset(
 
 
 def test_given_masks_are_scored_by_the_command(tmp_path: Path, six: DatasetIndex) -> None:
+    out = tmp_path / "out"
+    evaluate_command = ["evaluate", str(six.root), "--out", str(out), "--quiet"]
+    assert main([*evaluate_command, "--model", str(write_known_model(tmp_path / "known")), "--subset", "all"]) == 0
+    predicted, facts = read_evaluation(out)
+    assert facts["masks"] == "masks"
+    masks = (out / "masks").rename(tmp_path / "given")
+    assert main([*evaluate_command, "--masks", str(masks)]) == 0
+    given, facts = read_evaluation(out)
+    assert given.summary() == predicted.summary()
+    assert (facts["threshold"], facts["calibration"], facts["masks"]) == (None, None, str(masks))
+    assert facts["caveats"] == ["it is not known whether the model has seen these patients"]
+
+
+def test_the_truth_given_as_masks_is_noticed(tmp_path: Path, six: DatasetIndex) -> None:
     command = ["evaluate", str(six.root), "--masks", str(six.root), "--out", str(tmp_path / "out"), "--quiet"]
     assert main(command) == 0
     evaluation, facts = read_evaluation(tmp_path / "out")
-    assert evaluation.patients["dice"].tolist() == [1] * 6  # the truth itself
-    assert (facts["threshold"], facts["calibration"], facts["patients_seen_in_training"]) == (None, None, None)
+    assert evaluation.patients["dice"].tolist() == [1] * 6
+    assert any("was the truth itself given" in caveat for caveat in facts["caveats"])
     assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_given_masks_of_a_runs_test_part(tmp_path: Path, six: DatasetIndex) -> None:
+    split = started_run(tmp_path / "run", six, "patient")
+    command = ["evaluate", str(six.root), "--masks", str(six.root), "--split-of", str(tmp_path / "run")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    evaluation, facts = read_evaluation(tmp_path / "out")
+    assert tuple(evaluation.patients["patient"]) == split.parts["test"]
+    assert facts["patients_seen_in_training"] is None  # nobody knows what that program was trained on
 
 
 def test_patients_without_a_mask_are_named(
@@ -366,10 +391,42 @@ def test_patients_without_a_mask_are_named(
     [
         ([], "expected either --model or --masks"),
         (["--masks", "a", "--model", "b"], "expected either --model or --masks"),
-        (["--masks", "a", "--subset", "test"], "expected all or buda10 with --masks"),
+        (["--model", "a", "--split-of", "b"], "expected no --split-of with a model"),
         (["--model", "a", "--spacing", "0", "1", "1"], "expected three distances above 0"),
+        (["--model", "a", "--spacing", "nan", "1", "1"], "expected three distances above 0"),
     ],
 )
 def test_options_that_do_not_fit(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "data", *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_masks_of_an_earlier_evaluation_are_replaced_and_those_of_others_never(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate", str(six.root), "--model", str(write_known_model(tmp_path / "known")), "--subset", "all",
+               "--out", str(out), "--quiet"]  # fmt: skip
+    assert main(command) == 0
+    (out / "masks" / "left").mkdir()
+    assert main(command) == 0
+    assert not (out / "masks" / "left").exists()
+    assert main([*command, "--no-masks"]) == 0
+    assert not (out / "masks").exists()
+    (out / "masks").mkdir()
+    (out / "masks" / "mine.png").write_text("precious")
+    assert main(command) == 1
+    assert "a folder that gliomask did not make" in capsys.readouterr().err
+    assert (out / "masks" / "mine.png").read_text() == "precious"
+
+
+def test_distances_need_slices_without_gaps(predictor: Predictor, tmp_path: Path) -> None:
+    for name in NAMES:
+        write_known_patient(tmp_path, name, np.stack(FOUND[NAMES[0]]), np.stack(TRUTH[NAMES[0]]))
+    for path in tmp_path.glob(f"{NAMES[0]}/{NAMES[0]}_2*"):
+        path.unlink()
+    index = build_index(tmp_path)
+    evaluation = evaluate(predictor, index)
+    assert evaluation.patients["hd95"].isna().tolist() == [True, False]
+    assert evaluation.summary()["hd95_patient"] is None
+    assert any("1 patients lack slices" in said for said in data_facts(index, Subset(positions(0), 0, True))["caveats"])

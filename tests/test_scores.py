@@ -19,7 +19,7 @@ from gliomask.evaluation.scores import (
     dice_slice_tumour,
     false_positive_slices,
     iou,
-    missed_patients,
+    missed,
     original_mean,
     precision,
     predicting_nothing,
@@ -77,15 +77,16 @@ def test_patient_dice_is_over_the_whole_volume_not_a_mean_of_slices() -> None:
     assert dice_slice_all(counts) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize(("tp", "missed"), [(0, 1), (5, 1), (6, 0), (50, 0)])
-def test_patients_below_a_tenth_are_missed(tp: int, missed: int) -> None:
+@pytest.mark.parametrize(("tp", "expected"), [(0, True), (5, True), (6, False), (50, False)])
+def test_patients_below_a_tenth_are_missed(tp: int, expected: bool) -> None:
     counts = rows([(tp, 0, 100 - tp, 0), PERFECT], ["A", "B"])  # Dice 2 tp / (tp + 100): 0.095 for 5, 0.113 for 6
-    assert missed_patients(counts) == missed
+    assert missed(counts.per_patient()).tolist() == [expected, False]
 
 
-def test_patient_without_tumour_left_alone_is_not_missed() -> None:
-    counts = rows([EMPTY, EMPTY], ["A", "A"])
-    assert (dice(counts.per_patient()).tolist(), missed_patients(counts)) == ([1], 0)
+def test_without_tumour_nothing_can_be_missed() -> None:
+    counts = rows([EMPTY, EMPTY, (0, 9, 0, 91)], ["A", "A", "B"])
+    assert dice(counts.per_patient()).tolist() == [1, 0]
+    assert not missed(counts.per_patient()).any()
 
 
 @given(values=VALUES)

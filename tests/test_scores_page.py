@@ -76,7 +76,7 @@ def test_means(evaluation: Evaluation) -> None:
     found["predicting_nothing"] = summary["dice_slice_all"]["predicting_nothing"]
     found["dice_original"] = scores.dice_original(evaluation.counts, batch=2)
     written = {row[0].strip("`"): value(row[2]) for row in table("score")}
-    assert len(written) == 11
+    assert len(written) == 12
     assert {name: found[name] for name in written} == pytest.approx(written)
     shown = re.search(r"are a ([\d.]+), a ([\d.]+), a ([\d.]+), a ([\d.]+) and a ([\d.]+)\.", PAGE)
     assert shown is not None

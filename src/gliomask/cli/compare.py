@@ -27,13 +27,15 @@ class CompareOptions(OutputOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(CompareOptions, "compare", arguments)
-    from gliomask.reporting.comparison import as_values, read_models, tables, write_comparison
+    from gliomask.reporting.comparison import as_values, caveats, read_models, tables, write_comparison
 
     printer = Printer(options)
     models = read_models(options.runs)
     paths = write_comparison(models, options.out)
     for table in tables(models):
         printer.table(table.title, table.columns, table.rows)
+    for caveat in caveats(models):
+        printer.line(f"NOTE: {caveat}")
     printer.line(f"written: {', '.join(map(str, paths))}")
     printer.result(as_values(models))
     return 0

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.cli.scores import score_rows
+from gliomask.cli.scores import group_rows, score_rows
 from gliomask.config import SubsetName
 from gliomask.errors import DataError, UsageError
 
@@ -32,6 +31,8 @@ class EvaluateOptions(OutputOptions):
     """Run folder (also of a cross-validation), or a model.onnx with its model.json beside it."""
     masks: Path | None = None
     """Instead of a model: a folder of masks, <patient>.nii.gz or <patient>_<number>_mask.png (or .tif)."""
+    split_of: Path | None = None
+    """With --masks: run folder whose split --subset speaks of, to score the masks on that run's test patients."""
     subset: SubsetName | None = None
     """test, validation, train: that part of the run's split. unseen: patients the run neither trained nor validated on.
     buda10: the ten published test patients. all: everybody. Without it: test for a run, everybody for masks; of a
@@ -51,22 +52,24 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(EvaluateOptions, "evaluate", arguments)
     _check(options)
     from gliomask.evaluation.evaluate import evaluate
-    from gliomask.evaluation.results import MASKS, SUMMARY, write_evaluation
-    from gliomask.evaluation.runs import data_facts
+    from gliomask.evaluation.results import MASKS, write_evaluation
+    from gliomask.evaluation.runs import data_facts, room_for_masks
 
     printer = Printer(options)
     index = printer.read_index(options.data)
     source, subset, facts = _of_masks(options, index) if options.masks else _of_model(options, index)
     out = options.out or _default_folder(options)
-    keep = None if options.no_masks or options.masks else out / MASKS
-    if keep is not None and (out / SUMMARY).is_file():
-        shutil.rmtree(keep, ignore_errors=True)  # none of an earlier evaluation may be taken for one of this
+    keep = room_for_masks(out, keep=options.masks is None and not options.no_masks)
     with printer.progress("evaluating") as progress:
         evaluation = evaluate(
             source, index, subset.positions, spacing=options.spacing, masks_to=keep, progress=progress
         )
-    written = write_evaluation(evaluation, out, facts | data_facts(index, subset) | {"spacing": options.spacing})
-    _tell(printer, evaluation, subset, f"{options.model or options.masks} on {facts['subset']}")
+    facts |= data_facts(index, subset) | {"spacing": options.spacing}
+    facts["masks"] = MASKS if keep is not None else facts.get("masks")
+    if options.masks is not None and not (evaluation.counts.fp + evaluation.counts.fn).any():
+        facts["caveats"].append("every mask equals the truth: was the truth itself given as --masks?")
+    written = write_evaluation(evaluation, out, facts)
+    _tell(printer, evaluation, written)
     printer.line(f"per patient: {out / 'patients.csv'}; summary: {out / 'summary.json'}")
     printer.result(written)
     return 0
@@ -75,11 +78,13 @@ def main(arguments: Sequence[str]) -> int:
 def _check(options: EvaluateOptions) -> None:
     if (options.model is None) == (options.masks is None):
         raise UsageError("expected either --model or --masks: what is to be scored")
-    if options.masks is not None and options.subset not in {None, "all", "buda10"}:
-        raise UsageError(f"--subset {options.subset} is part of a run's split; expected all or buda10 with --masks")
+    if options.split_of is not None and options.masks is None:
+        raise UsageError(
+            "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"
+        )
     if options.batch_size < 1:
         raise UsageError(f"batch_size is {options.batch_size}; expected >= 1")
-    if options.spacing is not None and min(options.spacing) <= 0:
+    if options.spacing is not None and not all(0 < distance < float("inf") for distance in options.spacing):
         raise UsageError(f"spacing is {options.spacing}; expected three distances above 0, in mm")
 
 
@@ -97,16 +102,13 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
             found = f"--subset {options.subset}: the folds of {model} test every patient once"
             raise UsageError(f"{found}; expected no --subset, or one of the folds as --model")
         subset, run_of = out_of_fold(index, folds)
-        predictors = {run.path: Predictor.load(run.path, batch_size=options.batch_size) for run in run_of.values()}
-        contract = next(iter(predictors.values())).contract
-        source = PredictedMasks(lambda patient: predictors[run_of[patient.name].path])
-        name = "out-of-fold"
-    else:
-        predictor = Predictor.load(model, batch_size=options.batch_size)
-        name = options.subset or "test"
-        subset, contract = choose_subset(index, model, name), predictor.contract
-        source = PredictedMasks(lambda _: predictor)
-    return source, subset, model_facts(contract, name)
+        predictors = {run.path: Predictor.load(run.path, batch_size=options.batch_size) for run in folds.runs()}
+        facts = model_facts([each.contract for each in predictors.values()], "out-of-fold", folds.name)
+        return PredictedMasks(lambda patient: predictors[run_of[patient.name].path]), subset, facts
+    predictor = Predictor.load(model, batch_size=options.batch_size)
+    name = options.subset or "test"
+    subset = choose_subset(index, model, name)
+    return PredictedMasks(lambda _: predictor), subset, model_facts([predictor.contract], name)
 
 
 def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource, Subset, dict[str, Any]]:
@@ -115,14 +117,22 @@ def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
     from gliomask.evaluation.subsets import choose_subset
 
     folder = MaskFolder(options.masks or Path())
-    name = options.subset or "all"
-    subset = choose_subset(index, None, name)
+    name = options.subset or ("test" if options.split_of else "all")
+    subset = replace(choose_subset(index, options.split_of, name), seen_patients=None)
     absent = folder.missing(patients_at(index, subset.positions))
     if absent:
         found = f"no mask of {len(absent)} patients ({', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''})"
         cure = "add the masks; where a patient has no tumour, an empty mask as a file"
         raise DataError(folder.root, found, "a mask of every patient of the subset", cure)
-    facts = {"model": str(folder.root), "subset": name, "split": None, "threshold": None}
+    where = str(folder.root.resolve())
+    facts: dict[str, Any] = {
+        "model": where,
+        "model_sha256": [],
+        "subset": name,
+        "split": None,
+        "threshold": None,
+        "masks": where,
+    }
     return GivenMasks(folder), subset, facts
 
 
@@ -135,14 +145,11 @@ def _default_folder(options: EvaluateOptions) -> Path:
     return (model if model.is_dir() else model.parent) / (options.subset or "test")
 
 
-def _tell(printer: Printer, evaluation: Evaluation, subset: Subset, title: str) -> None:
-    rows = score_rows(evaluation.summary(), evaluation.unit)
+def _tell(printer: Printer, evaluation: Evaluation, written: dict[str, Any]) -> None:
+    title = f"{written['model']} on {written['subset']}"
+    rows = score_rows(written["scores"], evaluation.unit)
     printer.table(title, ("score", "value", "95 % interval over patients"), rows)
-    groups = [
-        (f"{kind} {name}", part["patients"], part["mean"], part["median"], part["missed"])
-        for kind, parts in evaluation.groups().items()
-        for name, part in parts.items()
-    ]
-    printer.table("dice_patient by group", ("group", "patients", "mean", "median", "missed"), groups)
-    for caveat in subset.caveats():
+    columns = ("group", "patients", "mean", "95 % interval", "median", "missed")
+    printer.table("dice_patient by group", columns, group_rows(written["groups"]))
+    for caveat in written["caveats"]:
         printer.line(f"NOTE: {caveat}")

@@ -1,25 +1,11 @@
-"""Tables of scores for people: what ``evaluate``, ``demo`` and ``compare`` print. Knows how a score is written."""
+"""Tables of scores as ``evaluate`` and ``demo`` print them. Knows no command; the words are those of the report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-WORDS = {
-    "dice_patient": "dice_patient, mean",
-    "iou_patient": "IoU per patient",
-    "precision_patient": "precision per patient",
-    "recall_patient": "recall per patient",
-    "volume_error_patient": "volume error per patient",
-    "hd95_patient": "HD95 per patient",
-    "nsd_1_patient": "surface Dice per patient, tolerance 1",
-    "nsd_2_patient": "surface Dice per patient, tolerance 2",
-    "dice_slice_tumour": "dice_slice_tumour",
-    "dice_slice_all": "dice_slice_all",
-    "dice_pooled": "dice_pooled",
-    "false_positive_slices": "false positives among empty slices",
-}
-"""Means that have an interval, in the order in which they are shown."""
+from gliomask.reporting.report import wording
 
 
 def score_rows(summary: Mapping[str, Any], unit: str) -> list[tuple[str, str, str]]:
@@ -32,34 +18,36 @@ def score_rows(summary: Mapping[str, Any], unit: str) -> list[tuple[str, str, st
     unit
         Of distances.
     """
-    units = {"hd95_patient": f" ({unit})", "nsd_1_patient": f" {unit}", "nsd_2_patient": f" {unit}"}
-    rows = [
-        (words + units.get(name, ""), number(summary[name]["mean"]), interval(summary[name]))
-        for name, words in WORDS.items()
-        if summary[name] is not None
+    found = wording.score_rows(summary, unit)
+    rows = {row.key: [(row.name, row.value, row.interval)] for row in found if row.value != wording.NONE}
+    patient, lesions = summary["dice_patient"], summary["lesions"]
+    rows["dice_patient"] += [
+        ("  median", wording.number(patient["median"]), ""),
+        ("  lowest", wording.number(patient["lowest"]), ""),
+        ("  missed (Dice < 0.1)", f"{patient['missed']} of {patient['patients']}", ""),
     ]
-    patient = summary["dice_patient"]
-    details = [
-        ("dice_patient, median", number(patient["median"]), ""),
-        ("dice_patient, lowest", number(patient["lowest"]), ""),
-        ("patients missed (Dice < 0.1)", f"{patient['missed']} of {patient['patients']}", ""),
-    ]
-    rows[1:1] = details
-    place = [name for name, *_ in rows].index("dice_slice_all") + 1
-    rows.insert(place, ("  of predicting nothing", number(summary["dice_slice_all"]["predicting_nothing"]), ""))
-    lesions = summary["lesions"]
+    if patient["without_tumour"]:
+        rows["dice_patient"].append(("  patients without tumour", str(patient["without_tumour"]), ""))
+    nothing = wording.number(summary["dice_slice_all"]["predicting_nothing"])
+    rows["dice_slice_all"].append(("  of predicting nothing", nothing, ""))
     if lesions is not None:
-        rows.append(("lesions found, invented", f"{lesions['found']} of {lesions['truth']}, {lesions['invented']}", ""))
-    rows.append(("dice_original (too high; to compare only)", number(summary["dice_original"]), ""))
-    return rows
+        rows["lesions"].append(("  invented", str(lesions["invented"]), ""))
+    if "dice_original" in rows:
+        rows["dice_original"].append(("  (too high; to compare only)", "", ""))
+    return [row for part in rows.values() for row in part]
 
 
-def number(value: float | None) -> str:
-    """Write a score; a dash for none."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def interval(score: Mapping[str, float | None]) -> str:
-    """Write the 95 % interval of a score; nothing if it has none."""
-    low, high = score["low"], score["high"]
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+def group_rows(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return name, patients, mean Dice, interval, median and missed of every group."""
+    return [
+        (
+            f"{kind} {name}",
+            str(part["patients"]),
+            wording.number(part["mean"]),
+            wording.interval_text(part["low"], part["high"]),
+            wording.number(part["median"]),
+            str(part["missed"]),
+        )
+        for kind, parts in groups.items()
+        for name, part in parts.items()
+    ]

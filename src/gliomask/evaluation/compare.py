@@ -12,10 +12,10 @@ from gliomask.errors import UsageError
 from gliomask.evaluation.intervals import Estimate, mean_interval
 from gliomask.evaluation.results import Evaluation
 
-PAIRED = ("dice", "iou", "precision", "recall", "hd95", "nsd_1", "nsd_2")
+PAIRED = ("dice", "iou", "precision", "recall", "volume_error_absolute", "hd95", "nsd_1", "nsd_2")
 """Columns of the patient table that are compared."""
 DISTANCES = ("hd95", "nsd_1", "nsd_2")
-"""Those that have a unit: compared only where it is the same."""
+"""Those that have a unit: compared only where every patient has the same spacing in both."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def check_comparable(evaluations: Mapping[str, Evaluation]) -> None:
 
 
 def compare(first: Evaluation, second: Evaluation) -> dict[str, PairedDifference]:
-    """Return the paired difference of every score that both have, by its column in the patient table.
+    """Return the paired difference of every score per patient that both have, by its name in the summary.
 
     Raises
     ------
@@ -95,9 +95,10 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, PairedDifference
         If they were not scored on the same slices.
     """
     check_comparable({"the first": first, "the second": second})
-    names = [name for name in PAIRED if first.unit == second.unit or name not in DISTANCES]
     ordered = second.patients.set_index("patient").loc[first.patients["patient"]]
-    found = {name: paired(first.patients[name], ordered[name]) for name in names}
+    same_spacing = list(ordered["spacing"]) == list(first.patients["spacing"])
+    names = [name for name in PAIRED if same_spacing or name not in DISTANCES]
+    found = {f"{name}_patient": paired(first.patients[name], ordered[name]) for name in names}
     return {name: difference for name, difference in found.items() if difference is not None}
 
 

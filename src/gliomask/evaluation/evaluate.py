@@ -21,7 +21,7 @@ from gliomask.evaluation.results import Evaluation, PatientResult, collect
 from gliomask.evaluation.surfaces import Spacing, surface_scores
 from gliomask.inference.predictor import Predictor
 
-__all__ = ["GivenMasks", "MaskSource", "PredictedMasks", "Segmentation", "evaluate", "patients_at"]
+__all__ = ["GivenMasks", "MaskSource", "PredictedMasks", "Segmentation", "evaluate", "has_no_gap", "patients_at"]
 
 _Progress = Callable[[int, int], None]
 
@@ -99,7 +99,7 @@ def evaluate(
     """Predict patients (or read their masks), count, and measure.
 
     A patient's volume is always predicted whole; where only some of its slices are to be scored (a split by slice),
-    only those are counted, and neither surface distances nor lesions are measured.
+    only those are counted, and neither surface distances nor lesions are measured; nor where slices are missing.
 
     Parameters
     ----------
@@ -151,6 +151,12 @@ def patients_at(index: DatasetIndex, positions: NDArray[np.int64]) -> list[Patie
     return [patient for patient, _ in _select(index, positions)]
 
 
+def has_no_gap(patient: PatientRecord) -> bool:
+    """Say whether the slice numbers rise by one: only then are slices that follow each other neighbours in space."""
+    numbers = [record.number for record in patient.slices]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
 def _measure(
     patient: PatientRecord,
     rows: NDArray[np.int64],
@@ -158,10 +164,11 @@ def _measure(
     truth: NDArray[np.bool_],
     spacing: Spacing | None,
 ) -> PatientResult:
-    whole = len(rows) == len(truth)
+    numbers = tuple(patient.slices[row].number for row in rows)
+    whole = len(rows) == len(truth) and has_no_gap(patient)
     return PatientResult(
         patient,
-        tuple(patient.slices[row].number for row in rows),
+        numbers,
         surface_scores(found.mask, truth, spacing=spacing) if whole else None,
         count_lesions(found.mask, truth) if whole else None,
         None if found.probabilities is None else count_probabilities(found.probabilities[rows], truth[rows]),

@@ -26,13 +26,13 @@ from gliomask.evaluation import scores
 from gliomask.evaluation.calibration import ProbabilityCounts, calibration
 from gliomask.evaluation.counts import SliceCounts
 from gliomask.evaluation.lesions import LesionCounts
-from gliomask.evaluation.summary import SIZES, group_scores, summarise
+from gliomask.evaluation.summary import PATIENT_SCORES, SIZES, group_scores, summarise
 from gliomask.evaluation.surfaces import Spacing, SurfaceScores
 from gliomask.files import whole_file
 
 SUMMARY, PATIENTS, SLICES, MASKS = "summary.json", "patients.csv", "slices.csv", "masks"
 _COUNTS = ("tp", "fp", "fn", "tn")
-_WHERE = ("test", "out-of-fold")
+_WHERE = ("test", "out-of-fold", "scores")
 _CURE = "run gliomask evaluate again"
 
 
@@ -123,6 +123,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, facts: dict[str, Any]
     OSError
         If the folder cannot be written.
     """
+    (folder / SUMMARY).unlink(missing_ok=True)  # until the new tables are whole there is no evaluation
     slices = pd.DataFrame({"patient": evaluation.counts.patients, "slice": evaluation.numbers})
     slices = slices.assign(**{name: getattr(evaluation.counts, name) for name in _COUNTS})
     for name, table in ((PATIENTS, evaluation.patients.round(6)), (SLICES, slices)):
@@ -152,20 +153,24 @@ def read_evaluation(folder: Path) -> tuple[Evaluation, dict[str, Any]]:
     try:
         facts = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         return _read_tables(folder, facts), facts
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(folder, f"not a usable evaluation ({error})", "whole tables", _CURE) from error
 
 
 def _read_tables(folder: Path, facts: dict[str, Any]) -> Evaluation:
-    text = dict.fromkeys(("patient", "institution", "missing", "size"), "str")
+    text = dict.fromkeys(("patient", "institution", "missing", "size", "spacing"), "str")
     patients = pd.read_csv(folder / PATIENTS, dtype=text, keep_default_na=False)
-    columns = [name for name in patients.columns if name not in text]
+    columns = [name for name in patients.columns if name not in {*text, "missed"}]
     patients[columns] = patients[columns].apply(pd.to_numeric)
+    if {*text, "missed", "dice", *PATIENT_SCORES} - set(patients.columns):
+        raise ValueError("a column of patients.csv is absent")
     slices = pd.read_csv(folder / SLICES, dtype={"patient": "str"})
     tp, fp, fn, tn = (slices[name].to_numpy(np.int64) for name in _COUNTS)
     counts = SliceCounts(tp, fp, fn, tn, slices["patient"].to_numpy(np.str_))
-    if list(patients["patient"]) != list(counts.per_patient().patients):
-        raise ValueError("the tables hold different patients")
+    each = counts.per_patient()
+    counted = np.stack([each.tp, each.fp, each.fn], axis=1)
+    if list(patients["patient"]) != list(each.patients) or (patients[list(_COUNTS[:3])].to_numpy() != counted).any():
+        raise ValueError("the tables disagree")
     return Evaluation(counts, slices["slice"].to_numpy(np.int64), patients, facts["calibration"], facts["unit"])
 
 
@@ -178,7 +183,7 @@ def find_evaluation(path: Path) -> Path:
         If there is none.
     """
     if not path.is_dir():
-        raise DataError(path, "no such folder", "a folder that `gliomask train` made", "check the name")
+        raise DataError(path, "no such folder", "a folder of `gliomask train` or `gliomask evaluate`", "check the name")
     for folder in (path, *(path / name for name in _WHERE)):
         if (folder / SUMMARY).is_file():
             return folder
@@ -203,11 +208,14 @@ def _patient_table(counts: SliceCounts, results: Sequence[PatientResult]) -> pd.
             "predicted_pixels": predicted,
             **{name: getattr(each, name) for name in _COUNTS[:3]},
             "dice": scores.dice(each),
+            "missed": scores.missed(each),
             "iou": scores.iou(each),
             "precision": scores.precision(each),
             "recall": scores.recall(each),
             "volume_error": scores.volume_error(each),
+            "volume_error_absolute": np.abs(scores.volume_error(each)),
             "volume_error_ml": (predicted - truth) * millilitres,
+            "spacing": ["" if r.spacing is None else " x ".join(f"{d:g}" for d in r.spacing) for r in results],
             "hd95": [np.nan if result.surfaces is None else result.surfaces.hd95 for result in results],
             "nsd_1": [values[0] if values else np.nan for values in nsd],
             "nsd_2": [values[1] if values else np.nan for values in nsd],
@@ -219,9 +227,15 @@ def _patient_table(counts: SliceCounts, results: Sequence[PatientResult]) -> pd.
 
 
 def _size_terciles(truth: NDArray[np.int64]) -> list[str]:
-    """Call each patient's tumour small, medium or large: terciles of the scored patients."""
-    ranks = np.argsort(np.argsort(truth, kind="stable"), kind="stable")
-    return [SIZES[3 * int(rank) // len(truth)] for rank in ranks]
+    """Call each tumour small, medium or large: terciles of the scored patients with tumour, equal sizes together.
+
+    ``none`` without tumour; nothing where fewer than three patients have one.
+    """
+    sizes = truth[truth > 0]
+    if len(sizes) < len(SIZES):
+        return ["" if size else "none" for size in truth]
+    bounds = np.quantile(sizes, [1 / 3, 2 / 3], method="inverted_cdf")
+    return [SIZES[int(np.searchsorted(bounds, size))] if size else "none" for size in truth]
 
 
 def _patient_numbers(counts: SliceCounts) -> NDArray[np.intp]:

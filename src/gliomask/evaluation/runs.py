@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gliomask.data.index import DatasetIndex
-from gliomask.evaluation.evaluate import evaluate
+from gliomask.errors import DataError
+from gliomask.evaluation.evaluate import evaluate, has_no_gap, patients_at
 from gliomask.evaluation.results import MASKS, Evaluation, write_evaluation
 from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import ModelContract
+
+_MARK = "README.txt"
 
 
 def evaluate_test_part(
@@ -33,27 +37,33 @@ def evaluate_test_part(
     Raises
     ------
     GliomaskError
-        If the run is not finished, or was trained on other data.
+        If the run is not finished, was trained on other data, or there is no room for the masks.
     """
     predictor, subset = Predictor.load(run), choose_subset(index, run, "test")
-    evaluation = evaluate(predictor, index, subset.positions, masks_to=out / MASKS, progress=progress)
-    facts = model_facts(predictor.contract, "test") | data_facts(index, subset)
+    masks = room_for_masks(out)
+    evaluation = evaluate(predictor, index, subset.positions, masks_to=masks, progress=progress)
+    facts = model_facts([predictor.contract], "test") | data_facts(index, subset) | {"masks": MASKS}
     write_evaluation(evaluation, out, facts)
     return evaluation
 
 
-def model_facts(contract: ModelContract, subset: str) -> dict[str, Any]:
-    """Return what an evaluation keeps of the model and the name of the subset."""
+def model_facts(contracts: Sequence[ModelContract], subset: str, name: str | None = None) -> dict[str, Any]:
+    """Return what an evaluation keeps of the model (one contract a fold) and the name of the subset."""
+    first = contracts[0]
+    thresholds = {contract.threshold for contract in contracts}
     return {
-        "model": contract.name,
+        "model": name or first.name,
+        "model_sha256": [contract.onnx_sha256 for contract in contracts],
         "subset": subset,
-        "split": contract.training.get("split"),
-        "threshold": contract.threshold,
+        "split": first.training.get("split"),
+        "threshold": first.threshold if len(thresholds) == 1 else None,
     }
 
 
 def data_facts(index: DatasetIndex, subset: Subset) -> dict[str, Any]:
-    """Return what an evaluation keeps of the data, and whether the model has seen it."""
+    """Return what an evaluation keeps of the data, and what a reader of its scores must know."""
+    gaps = sum(not has_no_gap(patient) for patient in patients_at(index, subset.positions))
+    lacking = f"{gaps} patients lack slices in between: no distances and no lesions are given"
     return {
         "data": str(index.root),
         "data_fingerprint": index.fingerprint,
@@ -61,5 +71,33 @@ def data_facts(index: DatasetIndex, subset: Subset) -> dict[str, Any]:
         "slices": len(subset.positions),
         "patients_seen_in_training": subset.seen_patients,
         "whole_patients": subset.whole_patients,
-        "caveats": subset.caveats(),
+        "caveats": [*subset.caveats(), *([lacking] if gaps else [])],
     }
+
+
+def room_for_masks(out: Path, *, keep: bool = True) -> Path | None:
+    """Return the folder for the masks of an evaluation, empty; those of an earlier evaluation are removed.
+
+    Parameters
+    ----------
+    out
+        Folder of the evaluation.
+    keep
+        Whether masks are to be kept; if not, None is returned.
+
+    Raises
+    ------
+    DataError
+        If there is a folder of this name that no evaluation made.
+    """
+    place = out / MASKS
+    if (place / _MARK).is_file():
+        shutil.rmtree(place)  # none of an earlier evaluation may be taken for one of this
+    if not keep:
+        return None
+    if place.exists():
+        cure = "choose another --out, or move the folder away"
+        raise DataError(place, "a folder that gliomask did not make", "room for the predicted masks", cure)
+    place.mkdir(parents=True)
+    (place / _MARK).write_text("Predicted masks, written by gliomask evaluate, which replaces this folder.\n")
+    return place

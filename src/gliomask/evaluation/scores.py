@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from gliomask.evaluation.counts import SliceCounts
 
 MISSED = 0.1
-"""A patient is missed if Dice is below this."""
+"""A patient with tumour is missed if Dice is below this."""
 ORIGINAL_BATCH = 32
 """Batch size of the original project's test loop."""
 
@@ -73,9 +73,9 @@ def volume_error(counts: SliceCounts) -> _Values:
     return np.where(truth > 0, predicted / np.maximum(truth, 1) - 1, np.nan)
 
 
-def missed_patients(counts: SliceCounts) -> int:
-    """Return in how many patients Dice is below 0.1."""
-    return int((dice(counts.per_patient()) < MISSED).sum())
+def missed(counts: SliceCounts) -> NDArray[np.bool_]:
+    """Return which rows have tumour of which hardly any was found: (N,) bool, Dice below 0.1."""
+    return counts.has_tumour & (dice(counts) < MISSED)
 
 
 def dice_slice_tumour(counts: SliceCounts) -> float:
@@ -94,9 +94,9 @@ def predicting_nothing(counts: SliceCounts) -> float:
     return float((~counts.has_tumour).mean())
 
 
-def dice_pooled(counts: SliceCounts) -> float:
-    """Return the Dice over all slices together; 1 if there is no tumour anywhere."""
-    return float(dice(counts.per_batch(max(len(counts), 1)))[0])
+def dice_pooled(counts: SliceCounts, *, empty: float = 1.0) -> float:
+    """Return the Dice over all slices together; ``empty`` if neither prediction nor truth has tumour anywhere."""
+    return float(dice(counts.per_batch(max(len(counts), 1)), empty=empty)[0])
 
 
 def false_positive_slices(counts: SliceCounts) -> float:

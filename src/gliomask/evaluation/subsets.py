@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class Subset:
     def caveats(self) -> list[str]:
         """Return what a reader of the scores must know, one sentence each."""
         said = []
-        if self.seen_patients:
+        if self.seen_patients is None:
+            said.append("it is not known whether the model has seen these patients")
+        elif self.seen_patients:
             said.append(f"the model has seen {self.seen_patients} of these patients: not a score on unseen patients")
         if not self.whole_patients:
             said.append("only some slices of each patient are scored: dice_patient is not over whole volumes")
@@ -98,7 +101,13 @@ def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, di
     """
     folds.check(index)
     runs = {name: run for run in folds.runs() for name in run.split().patients(index, "test")}
-    return Subset(np.arange(index.slice_count), 0, whole_patients=True), runs
+    splits = [run.split() for run in folds.runs()]
+    seen = sum(len(_cases(split.patients(index, "test")) & split.seen_cases()) for split in splits)
+    return Subset(np.arange(index.slice_count), seen, whole_patients=True), runs
+
+
+def _cases(patients: Iterable[str]) -> set[str]:
+    return {naming.case(name) for name in patients}
 
 
 def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str], bool]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gliomask.evaluation import scores
 from gliomask.evaluation.counts import SliceCounts
@@ -18,8 +18,12 @@ from gliomask.evaluation.intervals import mean_interval, ratio_interval
 
 SIZES = ("small", "medium", "large")
 """Terciles of tumour size."""
-PATIENT_SCORES = ("iou", "precision", "recall", "volume_error", "hd95", "nsd_1", "nsd_2")
+PATIENT_SCORES = (
+    "iou", "precision", "recall", "volume_error", "volume_error_absolute", "volume_error_ml", "hd95", "nsd_1", "nsd_2",
+)  # fmt: skip
 """Columns of the patient table that are averaged over patients, beside Dice."""
+OF_WHOLE_VOLUMES = ("hd95", "nsd_1", "nsd_2")
+"""Those that are averaged only where every patient has them: a mean over some would be of who knows whom."""
 
 
 def summarise(counts: SliceCounts, patients: pd.DataFrame) -> dict[str, Any]:
@@ -38,8 +42,11 @@ def summarise(counts: SliceCounts, patients: pd.DataFrame) -> dict[str, Any]:
         ``mean``, ``low`` and ``high`` of each score, with what it takes to read it; None where nothing is averaged.
     """
     return {
-        "dice_patient": dice_patient(patients["dice"]),
-        **{f"{name}_patient": _over_patients(patients[name]) for name in PATIENT_SCORES},
+        "dice_patient": dice_patient(patients),
+        **{
+            f"{name}_patient": _over_patients(patients[name], complete=name in OF_WHOLE_VOLUMES)
+            for name in PATIENT_SCORES
+        },
         "dice_slice_tumour": _dice_slice_tumour(counts),
         "dice_slice_all": {
             **_slice_interval(counts, np.ones(len(counts), bool), scores.dice(counts)),
@@ -53,15 +60,20 @@ def summarise(counts: SliceCounts, patients: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def dice_patient(values: ArrayLike) -> dict[str, Any]:
+def dice_patient(patients: pd.DataFrame) -> dict[str, Any]:
     """Return mean with interval, median, quartiles and lowest of the patients' Dice, and how many were missed.
 
     Parameters
     ----------
-    values
-        (P,) Dice over each patient's volume, at least one.
+    patients
+        At least one row, columns as in ``patients.csv``.
+
+    Returns
+    -------
+    dict
+        ``without_tumour`` says how many patients have none in the scored slices: their Dice is 1 or 0.
     """
-    array = np.asarray(values, float)
+    array = patients["dice"].to_numpy(float)
     lower, median, upper = np.percentile(array, [25, 50, 75])
     return {
         **mean_interval(array).as_values(),
@@ -69,7 +81,8 @@ def dice_patient(values: ArrayLike) -> dict[str, Any]:
         "lower_quartile": float(lower),
         "upper_quartile": float(upper),
         "lowest": float(array.min()),
-        "missed": int((array < scores.MISSED).sum()),
+        "missed": int(patients["missed"].sum()),
+        "without_tumour": int((patients["truth_pixels"] == 0).sum()),
         "patients": len(array),
     }
 
@@ -80,19 +93,19 @@ def group_scores(patients: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]
     by_size = _grouped(patients, patients["size"])
     return {
         "institution": _grouped(patients, patients["institution"]),
-        "size": {name: by_size[name] for name in SIZES if name in by_size},
+        "size": {name: by_size[name] for name in (*SIZES, "none") if name in by_size},
         "missing": _grouped(patients, missing),
     }
 
 
 def _grouped(patients: pd.DataFrame, keys: pd.Series[str]) -> dict[str, dict[str, Any]]:
-    return {str(name): dice_patient(part["dice"]) for name, part in patients.groupby(keys.to_numpy())}
+    return {str(name): dice_patient(part) for name, part in patients.groupby(keys.to_numpy())}
 
 
-def _over_patients(column: pd.Series[float]) -> dict[str, Any] | None:
+def _over_patients(column: pd.Series[float], *, complete: bool) -> dict[str, Any] | None:
     values = column.to_numpy(float)
     known = values[~np.isnan(values)]
-    if not len(known):
+    if not len(known) or (complete and len(known) < len(values)):
         return None
     return {**mean_interval(values).as_values(), "median": float(np.median(known)), "patients": len(known)}
 

@@ -22,11 +22,12 @@ from gliomask.reporting.style import NEGATIVE, NEUTRAL, POSITIVE, new_figure, st
 
 @dataclass(frozen=True)
 class Model:
-    """An evaluated model: its name in the tables, its scores, and its settings where they are known."""
+    """An evaluated model: its name in the tables, its scores, what was kept of it, and its settings where known."""
 
     name: str
     folder: Path
     evaluation: Evaluation
+    facts: dict[str, Any]
     config: TrainConfig | None
 
 
@@ -54,13 +55,13 @@ def read_models(paths: Sequence[Path]) -> list[Model]:
     DataError
         If one has not been evaluated.
     """
-    if len({path.resolve() for path in paths}) < max(2, len(paths)):
-        raise UsageError(f"{len(paths)} runs to compare; expected two or more, all different")
     folders = [find_evaluation(path) for path in paths]
+    if len({folder.resolve() for folder in folders}) < max(2, len(paths)):
+        raise UsageError(f"{len(paths)} evaluations to compare; expected two or more, all different")
     short = [path.resolve().name for path in paths]
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
     models = [
-        Model(name, folder, read_evaluation(folder)[0], _config_of(path))
+        Model(name, folder, *read_evaluation(folder), _config_of(path))
         for name, path, folder in zip(names, paths, folders, strict=True)
     ]
     check_comparable({model.name: model.evaluation for model in models})
@@ -70,6 +71,11 @@ def read_models(paths: Sequence[Path]) -> list[Model]:
 def tables(models: Sequence[Model]) -> list[Table]:
     """Return the scores of all models, and the difference of each to the first."""
     return [_dice_table(models), _other_table(models), *_difference_tables(models)]
+
+
+def caveats(models: Sequence[Model]) -> list[str]:
+    """Return what must be known to read the tables, one sentence each."""
+    return [f"{model.name}: {caveat}" for model in models for caveat in model.facts.get("caveats", [])]
 
 
 def differences(models: Sequence[Model]) -> dict[str, dict[str, PairedDifference]]:
@@ -87,12 +93,18 @@ def write_comparison(models: Sequence[Model], folder: Path) -> list[Path]:
         If the folder cannot be written.
     """
     paths = [folder / f"comparison{ending}" for ending in (".md", ".json", ".png")]
-    texts = ["\n".join(table.markdown() for table in tables(models)), json.dumps(as_values(models), indent=2) + "\n"]
+    texts = [markdown(models), json.dumps(as_values(models), indent=2) + "\n"]
     for path, text in zip(paths, texts, strict=False):
         with whole_file(path) as part:
             part.write_text(text, encoding="utf-8")
     save_figure(comparison_figure(models), paths[2])
     return paths
+
+
+def markdown(models: Sequence[Model]) -> str:
+    """Return the tables as Markdown, and below them what must be known to read them."""
+    notes = "\n".join(f"* {caveat}" for caveat in caveats(models))
+    return "\n".join([*(table.markdown() for table in tables(models)), *([f"{notes}\n"] if notes else [])])
 
 
 def as_values(models: Sequence[Model]) -> dict[str, Any]:
@@ -105,7 +117,7 @@ def as_values(models: Sequence[Model]) -> dict[str, Any]:
         for name, scores in differences(models).items()
     }
     scores = {model.name: {"unit": model.evaluation.unit, **model.evaluation.summary()} for model in models}
-    return {"scores": scores, "reference": models[0].name, "differences": found}
+    return {"scores": scores, "reference": models[0].name, "differences": found, "caveats": caveats(models)}
 
 
 @style()
@@ -157,21 +169,22 @@ def _dice_table(models: Sequence[Model]) -> Table:
 
 
 def _other_table(models: Sequence[Model]) -> Table:
-    units = {model.evaluation.unit for model in models}
-    unit = units.pop() if len(units) == 1 else "mm or pixels"
-    columns = ("model", "IoU", "precision", "recall", f"HD95 ({unit})", f"NSD at 1 {unit}", f"NSD at 2 {unit}",
+    columns = ("model", "IoU", "precision", "recall", "volume error", "HD95", "NSD at 1", "NSD at 2", "distances in",
                "empty slices with false positives", "lesions found", "lesions invented")  # fmt: skip
-    names = ("iou_patient", "precision_patient", "recall_patient", "hd95_patient", "nsd_1_patient", "nsd_2_patient",
-             "false_positive_slices")  # fmt: skip
+    names = ("iou_patient", "precision_patient", "recall_patient", "volume_error_absolute_patient", "hd95_patient",
+             "nsd_1_patient", "nsd_2_patient")  # fmt: skip
     rows = []
     for model in models:
         found = model.evaluation.summary()
         lesions = found["lesions"]
-        counted = (
-            ("-", "-") if lesions is None else (f"{lesions['found']} of {lesions['truth']}", str(lesions["invented"]))
-        )
-        rows.append((model.name, *(_with_interval(found[name]) for name in names), *counted))
-    return Table("Other scores, mean over patients (95 % interval).", columns, tuple(rows))
+        counted = ("-", "-")
+        if lesions is not None:
+            counted = f"{lesions['found']} of {lesions['truth']}", str(lesions["invented"])
+        scores = (_with_interval(found[name]) for name in names)
+        false_positives = _with_interval(found["false_positive_slices"])
+        rows.append((model.name, *scores, model.evaluation.unit, false_positives, *counted))
+    title = "Other scores, mean over patients (95 % interval); the volume error is relative and without its sign."
+    return Table(title, columns, tuple(rows))
 
 
 def _difference_tables(models: Sequence[Model]) -> list[Table]:
@@ -181,7 +194,7 @@ def _difference_tables(models: Sequence[Model]) -> list[Table]:
         unit = models[0].evaluation.unit
         rows = tuple(
             (
-                f"{score} ({unit})" if score == "hd95" else f"{score} {unit}" if score in DISTANCES else score,
+                f"{score} ({unit})" if score.removesuffix("_patient") in DISTANCES else score,
                 _with_interval(value.difference.as_values(), sign=True),
                 f"{value.p:.2g}",
                 str(value.patients),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ def versions() -> dict[str, str]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return versions, processor, number of usable cores, and the git commit of the code if it is a checkout."""
+    """Return the day, versions, processor, number of usable cores, and the git commit if the code is a checkout."""
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "versions": versions(),
         "platform": platform.platform(),
         "processor": _processor(),

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from gliomask.evaluation.scores import MISSED
 from gliomask.reporting.report.svg import ACCENT, DATA, WIDTH, ink
 from gliomask.reporting.style import new_figure
 
@@ -40,25 +39,27 @@ def legend_below(figure: Figure, axes: Axes) -> None:
         figure.legend(handles, labels, loc="outside lower left", handlelength=2.4, labelspacing=0.25, borderaxespad=0.2)
 
 
-def strip_figure(dice: NDArray[np.float64], score: Mapping[str, Any]) -> Figure:
+def strip_figure(dice: NDArray[np.float64], missed: NDArray[np.bool_], score: Mapping[str, Any]) -> Figure:
     """Draw the Dice of every patient, sorted, with mean, interval and median.
 
     Parameters
     ----------
     dice
         (P,) one value a patient.
+    missed
+        (P,) bool: whether the patient's tumour was missed.
     score
         ``dice_patient`` of the summary.
     """
     figure, axes = new_chart(4)
-    values = np.sort(dice)
+    values = np.sort(dice, kind="stable")
     places = np.arange(1, len(values) + 1)
     if score["low"] is not None:
         label = f"95 % interval of the mean, {score['low']:.3f} to {score['high']:.3f}"
         axes.axhspan(score["low"], score["high"], color=ACCENT, alpha=0.2, linewidth=0, label=label)
     axes.axhline(score["mean"], color=ACCENT, linewidth=1.6, label=f"mean, {score['mean']:.3f}")
     axes.axhline(score["median"], color=ink(), linewidth=1.1, linestyle="--", label=f"median, {score['median']:.3f}")
-    found = values >= MISSED
+    found = ~missed[np.argsort(dice, kind="stable")]
     axes.plot(places[found], values[found], "o", color=DATA, markersize=_marker(len(values)), label="a patient")
     if not found.all():
         axes.plot(places[~found], values[~found], "X", color=ACCENT, markersize=7, label="a missed tumour, below 0.1")
@@ -119,7 +120,7 @@ def size_figure(patients: pd.DataFrame, millilitres: float | None) -> Figure:
     volume = chosen["truth_pixels"].to_numpy(float) * (1.0 if millilitres is None else millilitres)
     dice, side = chosen["dice"].to_numpy(float), _marker(len(chosen))
     lacking = (chosen["missing"] != "").to_numpy(bool)
-    missed = dice < MISSED
+    missed = chosen["missed"].to_numpy(bool)
     kinds = (
         (~missed & ~lacking, "o", DATA, "all sequences"),
         (~missed & lacking, "s", "none", "a sequence is missing"),

@@ -54,7 +54,7 @@ def patient_drawings(scored: Scored) -> list[Drawing]:
             f"{'missed (below 0.1)' if score['missed'] == 0 else 'counts as missed'}.",
             f"Dice of {plural(len(dice), 'patient')}, sorted, with a mean of {number(score['mean'])} and a median of "
             f"{number(score['median'])}",
-            partial(charts.strip_figure, dice, score),
+            partial(charts.strip_figure, dice, patients["missed"].to_numpy(bool), score),
         ),
         Drawing(
             "institutions", "By institution",

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from gliomask.errors import DataError
-from gliomask.evaluation.scores import MISSED
 from gliomask.files import whole_file
 from gliomask.reporting.figures import save_figure
 from gliomask.reporting.leak import leak_paragraph
@@ -53,6 +52,13 @@ class Report:
     scored: Scored
     trained: tuple[Trained, ...] = ()
     leak: dict[str, Any] | None = None
+
+    def caveats(self) -> list[str]:
+        """Return what must be known to read the scores: what the evaluation says, and whether the model is another."""
+        scored = self.scored.facts.get("model_sha256") or []
+        models = [run.model.onnx_sha256 for run in self.trained if run.model is not None]
+        other = "the model in this run is not the one that was scored: evaluate it again"
+        return [*self.scored.facts["caveats"], *([other] if scored and models and set(scored) != set(models) else [])]
 
     def drawings(self) -> dict[str, list[Drawing]]:
         """Return the charts by section of the page."""
@@ -156,6 +162,7 @@ def _render(report: Report, drawings: dict[str, list[Drawing]], cases: list[Case
         title=report.title,
         cases=cases,
         without_slices=reason,
+        caveats=report.caveats(),
         leak=None if report.leak is None else leak_paragraph(report.leak).replace("`", ""),
         truth=TRUTH,
         prediction=PREDICTION,
@@ -184,7 +191,7 @@ def _score_values(scored: Scored) -> dict[str, Any]:
         "score_rows": wording.score_rows(facts["scores"], scored.unit),
         "groups": [(_GROUPS.get(kind, kind), kind, parts) for kind, parts in facts["groups"].items()],
         "patients": rows,
-        "missed": [row for row in rows if row["dice"] < MISSED],
+        "missed": [row for row in rows if row["missed"]],
         "unit": scored.unit,
         "millilitres": scored.millilitres,
         "evaluation_rows": provenance.evaluation_rows(scored),

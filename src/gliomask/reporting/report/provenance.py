@@ -71,7 +71,7 @@ def machine_rows(runs: Sequence[Trained]) -> Rows:
         ("Processor cores", _of_each(runs, ("cores",))),
         ("Operating system", _of_each(runs, ("platform",))),
         ("Precision", _settings(runs, "{hardware[precision]}")),
-        ("Started on (UTC)", _together(runs, [run.written or NONE for run in runs])),
+        ("Started or resumed on (UTC)", _of_each(runs, ("date",))),
     ]
     return [(name, value) for name, value in rows if value != NONE]
 
@@ -114,6 +114,8 @@ def _split_kind(run: Trained) -> str:
         "patient": "by patient",
         "fold": f"by patient, fold {split.fold} of {split.folds}, counted from 0",
         "slice": "by slice: patients leak from training to test",
+        "leak-by-patient": "by patient, for the measurement of the leak",
+        "leak-by-slice": "by slice, for the measurement of the leak: patients leak from training to test",
         "buda10": "the ten published test patients, the rest by patient",
     }
     return f"{what.get(split.kind, split.kind)}; seed {split.seed}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +53,11 @@ class Scored:
         DataError
             If they were not kept.
         """
-        given = self.facts.get("model")
-        candidates = [self.folder / MASKS, *([Path(given)] if self.facts.get("threshold") is None and given else [])]
-        found = next((folder for folder in candidates if folder.is_dir()), None)
-        if found is None:
+        kept = self.facts.get("masks")  # relative to the evaluation, or anywhere
+        if kept is None or not (self.folder / str(kept)).is_dir():
             cure = "run gliomask evaluate again, without --no-masks"
-            raise DataError(self.folder, "no masks", f"the folder {MASKS}", cure)
-        return found
+            raise DataError(self.folder, "no masks", f"the folder {kept or MASKS}", cure)
+        return self.folder / str(kept)
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,7 @@ class Trained:
     split
         Who was trained on.
     environment
-        Versions, processor, git commit; empty if the file is absent.
-    written
-        Day on which the environment was written, as ``YYYY-MM-DD`` in UTC; None if it was not.
+        Day, versions, processor, git commit; empty if the file is absent.
     metrics
         One dictionary an epoch.
     model
@@ -89,7 +84,6 @@ class Trained:
     config: dict[str, Any]
     split: Split
     environment: dict[str, Any]
-    written: str | None
     metrics: list[dict[str, float]]
     model: ModelContract | None
 
@@ -133,7 +127,6 @@ def read_trainings(run: Path) -> tuple[Trained, ...]:
 
 
 def _read_training(run: RunFolder) -> Trained:
-    environment, written = _environment(run.environment_file)
     try:
         metrics = run.metrics()
     except (ValueError, TypeError) as error:
@@ -143,18 +136,16 @@ def _read_training(run: RunFolder) -> Trained:
         name=run.name,
         config=asdict(run.config()),
         split=run.split(),
-        environment=environment,
-        written=written,
+        environment=_environment(run.environment_file),
         metrics=metrics,
         model=read_contract(run.contract) if run.contract.is_file() else None,
     )
 
 
-def _environment(path: Path) -> tuple[dict[str, Any], str | None]:
+def _environment(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        return {}, None
+        return {}
     try:
-        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(path, f"not JSON ({error})", "an object", "copy it again, or remove it") from error
-    return values, datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()

@@ -10,13 +10,21 @@ from typing import Any
 NONE = "–"  # noqa: RUF001 - the dash that a table shows where there is no number
 MINUS = "\u2212"
 _SEQUENCES = {"pre": "T1 before contrast", "post": "T1 after contrast", "pre+post": "T1 before and after contrast"}
-_KINDS = {"volume_error_patient": "percent", "false_positive_slices": "percent", "hd95_patient": "distance"}
+_KINDS = {
+    "volume_error_patient": "signed percent",
+    "volume_error_absolute_patient": "percent",
+    "volume_error_ml_patient": "volume",
+    "false_positive_slices": "percent",
+    "hd95_patient": "distance",
+}
 _NAMES = {
     "dice_patient": "Dice per patient",
     "iou_patient": "Intersection over union per patient",
     "precision_patient": "Precision per patient",
     "recall_patient": "Recall (sensitivity) per patient",
     "volume_error_patient": "Volume error per patient",
+    "volume_error_absolute_patient": "Volume error per patient, without sign",
+    "volume_error_ml_patient": "Volume error per patient, in ml",
     "hd95_patient": "Hausdorff distance, 95th percentile, per patient",
     "nsd_1_patient": "Surface Dice within 1 {one}, per patient",
     "nsd_2_patient": "Surface Dice within 2 {unit}, per patient",
@@ -34,6 +42,8 @@ _MEANINGS = {
     "recall_patient": "Share of the tumour's pixels that were found; mean of the patients.",
     "volume_error_patient": "Predicted over true volume, less one: 0 % is the right volume, less is too small; mean of "
     "the patients with tumour.",
+    "volume_error_absolute_patient": "The same without its sign, so that too large and too small do not cancel out.",
+    "volume_error_ml_patient": "Predicted less true volume; mean of the patients.",
     "hd95_patient": "95 % of the points on either surface lie closer to the other than this; mean of the patients.",
     "nsd_1_patient": "Share of both surfaces that lie within 1 {one} of each other; mean of the patients.",
     "nsd_2_patient": "Share of both surfaces that lie within 2 {unit} of each other; mean of the patients.",
@@ -85,12 +95,12 @@ def _score_row(key: str, score: Any, unit: str) -> ScoreRow:
     kind = _KINDS.get(key, "share")
     if "median" in values:
         patients = f" ({plural(values['patients'], 'patient')})" if "patients" in values else ""
-        meaning = f"{meaning} Median {number(values['median'], kind, unit, key)}{patients}.".strip()
-    interval = interval_text(values.get("low"), values.get("high"), kind, unit, key)
-    return ScoreRow(key, name, meaning, number(values.get("mean"), kind, unit, key), interval)
+        meaning = f"{meaning} Median {number(values['median'], kind, unit)}{patients}.".strip()
+    interval = interval_text(values.get("low"), values.get("high"), kind, unit)
+    return ScoreRow(key, name, meaning, number(values.get("mean"), kind, unit), interval)
 
 
-def number(value: float | None, kind: str = "share", unit: str = "", key: str = "") -> str:
+def number(value: float | None, kind: str = "share", unit: str = "") -> str:
     """Return a number as it is read: three decimals, per cent, or a distance with its unit; a dash where there is none.
 
     Parameters
@@ -98,25 +108,26 @@ def number(value: float | None, kind: str = "share", unit: str = "", key: str = 
     value
         The number.
     kind
-        share, percent or distance.
+        share, percent, signed percent, distance or volume (in ml, with its sign).
     unit
         Unit of a distance.
-    key
-        Name of the score: errors of volume carry their sign.
     """
     if value is None or math.isnan(value):
         return NONE
-    if kind == "percent":
-        text = f"{value:+.1%}" if "error" in key else f"{value:.1%}"
-        return text.replace("%", " %").replace("-", MINUS)
-    return f"{value:.1f} {unit}".rstrip() if kind == "distance" else f"{value:.3f}"
+    texts = {
+        "percent": f"{value:.1%}".replace("%", " %"),
+        "signed percent": f"{value:+.1%}".replace("%", " %"),
+        "distance": f"{value:.1f} {unit}".rstrip(),
+        "volume": f"{value:+.1f} ml",
+    }
+    return texts.get(kind, f"{value:.3f}").replace("-", MINUS)
 
 
-def interval_text(low: float | None, high: float | None, kind: str = "share", unit: str = "", key: str = "") -> str:
+def interval_text(low: float | None, high: float | None, kind: str = "share", unit: str = "") -> str:
     """Return an interval as it is read, a dash where there is none."""
     if low is None or high is None:
         return NONE
-    return f"{number(low, kind, '', key)} to {number(high, kind, unit, key)}"
+    return f"{number(low, kind)} to {number(high, kind, unit)}"
 
 
 def plural(count: int, noun: str) -> str:
