@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check install clean
+.PHONY: demo test check bench install clean
 
 demo: $(STAMP)  ## the whole road on simulated patients; says where to look
 	$(BIN)/gliomask demo --out demo --overwrite
@@ -16,6 +16,14 @@ check: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## measures training on this machine and writes docs/performance.md
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.breakdown
+	$(BIN)/python -m benchmarks.layers
+	-$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.gpu --expect --tflops 989 --tbs 3.35
+	$(BIN)/python -m benchmarks.page
 
 install: $(STAMP)  ## the package with everything to train, test and check, in .venv
 

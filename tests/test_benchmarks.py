@@ -1,0 +1,263 @@
+"""The benchmarks: both roads learn the same from the same slices, and every script runs, at a tiny size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import breakdown, cold, gpu, layers, memory, page, training
+from benchmarks.data import Case, repeated
+from benchmarks.machine import matmul_peak
+from benchmarks.measure import Budget, Stopwatch, summary
+from benchmarks.plain import PlainTraining, SliceFiles, change, dice_of, loss_of
+from benchmarks.road import train_round
+from benchmarks.work import bytes_per_image, flops_of, flops_per_image
+from builders import tiny_dataset
+from gliomask.config import ORIGINAL, AugmentationConfig, HardwareConfig, ModelConfig
+from gliomask.data.batches import CachedBatches, EvaluationPlans
+from gliomask.data.cache import open_cache
+from gliomask.data.index import build_index
+from gliomask.data.split import make_split
+from gliomask.errors import DataError
+from gliomask.models.registry import build_model
+from gliomask.training.module import SegmentationModule
+from tiny_runs import TinyNet, use_tiny_net
+
+SIZE, BATCH = 32, 4
+QUICK = ("--image-size", str(SIZE), "--batch-size", str(BATCH), "--precision", "float32")
+ROUNDS = ("--rounds", "2", "--seconds", "0", "--steps", "2")
+UNCHANGED = AugmentationConfig(
+    **{name: 0.0 for name in vars(AugmentationConfig()) if name not in {"shift", "scale", "rotate"}}
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_tiny_net(monkeypatch)
+    tiny_dataset(tmp_path / "data", patients=5, slices=4, size=SIZE)
+    return tmp_path / "data"
+
+
+def case_of(folder: Path, network: Any = "unet") -> Case:
+    optimisation = replace(ORIGINAL.optimisation, batch_size=BATCH, epochs=1000)
+    hardware = HardwareConfig(accelerator="cpu", devices="1", precision="float32")
+    config = replace(
+        ORIGINAL, image_size=SIZE, model=ModelConfig(network), optimisation=optimisation, hardware=hardware
+    )
+    return Case(build_index(folder, use_cache=False), replace(config, augmentation=UNCHANGED))
+
+
+def run(main: Callable[[Sequence[str]], int], out: Path, *options: str) -> dict[str, Any]:
+    assert main([*options, "--out", str(out)]) == 0
+    values: dict[str, Any] = json.loads(out.read_text())
+    assert values["machine"]["cpu_capability"]
+    for table in values["tables"]:
+        assert {len(row) for row in table["rows"]} == {len(table["columns"])}
+    results: dict[str, Any] = values["results"]
+    return results
+
+
+def both_roads(case: Case, seen: list[torch.Tensor]) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
+    """Return the two steps up to the loss, over the same slices and from the same weights; inputs go into a list."""
+    torch.manual_seed(0)
+    net = build_model(case.network)
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # the copy below has it, too
+    cache = open_cache(case.index, SIZE)
+    positions = make_split(case.index, case.config.split).positions(case.index, "train")[:BATCH]
+    module = SegmentationModule(deepcopy(net), case.config, cache, steps_per_epoch=1)
+    module.on_train_epoch_start()
+    (plan,) = EvaluationPlans(positions, batch_size=BATCH)
+    (drawn,) = (plan for _, plan in zip(range(1), _plans(case, positions), strict=False))
+    batch = CachedBatches(cache, "imagenet")[plan]._replace(parameters=drawn)
+    slices = SliceFiles(case.training_files(), SIZE, augmented=False)
+    images, truth = (torch.stack(part) for part in zip(*(slices[row] for row in range(BATCH)), strict=True))
+    return lambda: loss_of(net(images), truth), lambda: module.training_step(batch, 0)
+
+
+def _plans(case: Case, positions: Any) -> Any:
+    from gliomask.data.augmentation import draw
+
+    yield draw(case.config.augmentation, len(positions), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("network", ["unet", "original-unet", "resnet50"])
+def test_roads_have_the_same_loss_without_augmentation(tmp_path: Path, network: str) -> None:
+    tiny_dataset(tmp_path / "data", patients=5, slices=4, size=SIZE)
+    seen: list[torch.Tensor] = []
+    plain, ours = both_roads(case_of(tmp_path / "data", network), seen)
+    torch.testing.assert_close(plain(), ours(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(*seen, rtol=0, atol=1e-4)
+
+
+def test_roads_do_the_same_operations(folder: Path) -> None:
+    plain, ours = both_roads(case_of(folder, "original-unet"), [])
+    counted = [flops_of(lambda road=road: road().backward()) for road in (plain, ours)]  # type: ignore[misc]
+    assert counted[0] == counted[1] > 0
+    assert counted[0] == BATCH * flops_per_image(build_model("original-unet"), SIZE)
+
+
+def test_plain_augmentation_moves_image_and_mask_together() -> None:
+    truth = np.zeros((SIZE, SIZE), np.uint8)
+    truth[4:14, 6:20] = 255
+    for seed in range(40):
+        image, mask = change(np.repeat(truth[..., None], 3, axis=2), truth, np.random.default_rng(seed))
+        assert np.mean((image[..., 0] > 127) != (mask > 127)) < 0.01
+        assert 0.8 < (mask > 127).sum() / (truth > 0).sum() < 1.25
+
+
+def test_plain_loop_learns(folder: Path) -> None:
+    torch.manual_seed(0)
+    plain = PlainTraining(TinyNet(), SliceFiles(case_of(folder).training_files(), SIZE), BATCH)
+    plain.round(Budget(warmup=0, steps=1))
+    first = plain.loss
+    clock = plain.round(Budget(warmup=0, steps=60))
+    plain.close()
+    assert clock.images == 60 * BATCH
+    assert plain.loss < first
+
+
+def test_plain_dice_is_that_of_the_pixels() -> None:
+    truth = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    assert dice_of(torch.tensor([5.0, -5.0, 5.0, -5.0]), truth) == pytest.approx(0.5)
+
+
+def test_stopwatch_leaves_out_warm_up_and_ends_by_count_or_time() -> None:
+    clock = Stopwatch(Budget(warmup=2, steps=3, seconds=1e9))
+    assert [clock.tick(4) for _ in range(5)] == [False, False, False, False, True]
+    assert (clock.steps, clock.images) == (3, 12)
+    impatient = Stopwatch(Budget(warmup=0, steps=100, seconds=0.0, fewest=2))
+    assert [impatient.tick(1) for _ in range(2)] == [False, True]
+
+
+def test_our_road_is_the_real_training_over_epochs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, step = [], SegmentationModule.training_step
+
+    def heard(module: SegmentationModule, batch: Any, number: int) -> torch.Tensor:
+        trained.append(number)
+        return step(module, batch, number)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", heard)
+    clock = train_round(case_of(folder), Budget(warmup=1, steps=7, seconds=1e9))
+    assert (clock.steps, len(trained)) == (7, 8)
+    assert clock.rate > 0
+
+
+def test_training_compares_in_turns(folder: Path, tmp_path: Path) -> None:
+    found = run(training.main, tmp_path / "o.json", "--networks", "unet", "--data", str(folder), *QUICK, *ROUNDS)
+    (row,) = found["networks"]
+    assert len(row["plain"]["rounds"]) == len(row["gliomask"]["rounds"]) == 2
+    assert row["ratio"]["of_medians"] == row["gliomask"]["median"] / row["plain"]["median"]
+    assert row["ratio"]["lowest"] <= row["ratio"]["highest"]
+
+
+def test_breakdown_adds_up(folder: Path, tmp_path: Path) -> None:
+    options = ("--recipe", "default", "--seconds", "0.2", "--steps", "5", "--no-cold")
+    found = run(breakdown.main, tmp_path / "o.json", "--networks", "unet", "--data", str(folder), *QUICK, *options)
+    (row,) = found["networks"]
+    *parts, whole = row["phases"].values()
+    assert min(parts[:-1]) >= 0
+    assert row["phases"]["rest"] > -0.1 * whole
+    assert sum(parts) == pytest.approx(whole, rel=0.2)  # medians of the parts, median of the whole
+    assert all(row["phases"][name] > 0 for name in ("load", "augment", "forward", "backward", "optimiser", "average"))
+    assert 0 < row["share_of_peak"]["float32"] < 1
+
+
+@pytest.mark.slow
+def test_cold_process_tells_its_first_step(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "data", patients=5, slices=4, size=SIZE)
+    options = ("--networks", "resnet18", "--data", str(tmp_path / "data"), *QUICK)
+    told = cold.measure_cold("gliomask", options)
+    assert 0.5 < told["seconds_to_first_step"] < 200
+    assert 1e8 < told["peak_memory"] < 5e9
+
+
+def test_layers_are_measured_in_every_layout(tmp_path: Path) -> None:
+    options = ("--size", "8", "--channels", "4", "--batch-size", "1", "--seconds", "0", "--deterministic", "unfilled")
+    found = run(layers.main, tmp_path / "o.json", *options)["seconds"]
+    assert {len(times) for times in found.values()} == {4}
+    assert min(min(times.values()) for times in found.values()) > 0
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_memory_of_a_large_index(folder: Path, tmp_path: Path) -> None:
+    options = ("--networks", "unet", "--slices", "1000", "--read", "200", "--steps", "2")
+    found = run(memory.main, tmp_path / "o.json", "--data", str(folder), *QUICK, *options)
+    assert found["peak"] >= max(seen["all"] for seen in found["memory"].values())
+    assert [name.rpartition(" ")[0] for name in found["memory"]][-1] == "unet, 200 slices"
+
+
+def test_repeated_cache_begins_with_the_small_one(folder: Path) -> None:
+    index = build_index(folder, use_cache=False)
+    small = open_cache(index, SIZE)
+    large, cache = repeated(index, SIZE, 100)
+    assert (large.slice_count, len(cache)) == (100, 100)
+    assert np.array_equal(cache.images[: len(small)], small.images)
+    assert np.array_equal(cache.tumour_pixels[:40], np.tile(small.tumour_pixels, 2))
+    assert cache.patients[-1] == len(large.patients) - 1
+
+
+def test_gpu_script_runs_on_a_cpu(folder: Path, tmp_path: Path) -> None:
+    options = ("--networks", "unet", "--data", str(folder), "--device", "cpu", *QUICK, *ROUNDS)
+    (row,) = run(gpu.main, tmp_path / "o.json", *options)["networks"]
+    assert set(row["roads"]) == {"plain", "gliomask", "resident"}
+    assert all(values["recipe_seconds"] > 0 for values in row["roads"].values())
+
+
+def test_expectation_is_counted(tmp_path: Path) -> None:
+    options = ("--expect", "--networks", "original-unet", "--batch-size", "2")
+    (row,) = run(gpu.main, tmp_path / "o.json", *options)["networks"]
+    assert row["flops_per_image"] == pytest.approx(3 * 21.2e9, rel=0.02)  # 21.2 GFLOP forward at 128
+    assert row["by_both"] < min(row["by_operations"], row["by_bytes"])
+
+
+def test_bytes_of_one_layer_are_those_of_its_tensors() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 1, 1, bias=False))
+    one, two = (bytes_per_image(net, size, 1) for size in (32, 64))
+    assert two / one == pytest.approx(4, rel=0.02)
+    assert one > 2 * (3 + 1) * SIZE * SIZE * 2  # input and output, forward and backward
+
+
+def test_peak_is_not_below_what_a_multiplication_reaches() -> None:
+    assert matmul_peak(torch.float32, seconds=1e-3) > 1e7
+
+
+def test_summary_keeps_the_rounds() -> None:
+    assert summary([3.0, 1.0, 2.0]) == {"median": 2.0, "lowest": 1.0, "highest": 3.0, "rounds": [3.0, 1.0, 2.0]}
+
+
+def test_page_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
+    target = tmp_path / "performance.md"
+    target.write_text("before\n<!-- layers: begin -->\nnot measured yet\n<!-- layers: end -->\nafter\n")
+    options = ("--size", "8", "--channels", "4", "--batch-size", "1", "--seconds", "0")
+    run(layers.main, tmp_path / "layers.json", *options)
+    for _ in range(2):
+        assert page.main([str(tmp_path / "layers.json"), "--page", str(target)]) == 0
+    text = target.read_text()
+    assert text.count("| batch norm |") == 1
+    assert "not measured" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+
+
+def test_page_without_marks_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "performance.md"
+    target.write_text("nothing\n")
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps({"benchmark": "layers", "machine": {}, "settings": {}, "tables": []}))
+    with pytest.raises(DataError, match="no marks for layers"):
+        page.main([str(file), "--page", str(target)])
+
+
+def test_performance_page_has_marks_for_every_benchmark() -> None:
+    text = page.PAGE.read_text()
+    for name in ("training", "breakdown", "layers", "memory", "gpu", "gpu-expected"):
+        assert text.count(f"<!-- {name}: begin -->") == text.count(f"<!-- {name}: end -->") == 1, name
