@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from builders import make_slice, tiny_dataset
 from cache_worker import build_and_stall, build_together
 from gliomask.data import cache as cache_module
-from gliomask.data.cache import SliceCache, open_cache, read_patient
+from gliomask.data.cache import SliceCache, open_cache, read_patient, read_rows
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.data.normalisation import channel_statistics
 from gliomask.data.resampling import SquareFit
@@ -210,3 +210,45 @@ def test_a_cache_that_cannot_be_read_back_is_said(index: DatasetIndex, monkeypat
 def test_patients_are_rows_of_the_index(index: DatasetIndex) -> None:
     cache: SliceCache = open_cache(index, 16)
     assert cache.patients.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("rows", [[], [0], [11, 3, 3, 7]])
+def test_rows_are_read_from_the_file_as_they_would_be_looked_up(index: DatasetIndex, rows: list[int]) -> None:
+    cache, chosen = open_cache(index, 16), np.array(rows, np.int64)
+    for array in (cache.images, cache.masks, np.array(cache.images), cache.images[1:], cache.images[::-1]):
+        here = chosen[chosen < len(array)]
+        assert np.array_equal(read_rows(array, here), array[here])
+
+
+def test_reading_rows_does_not_fill_memory_as_looking_them_up_does(tmp_path: Path) -> None:
+    length, count = 1 << 20, 64
+    big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (count, length))
+    big[:] = 1
+    del big
+    array = np.load(tmp_path / "big.npy", mmap_mode="r")
+    before = mapped_kilobytes(tmp_path / "big.npy")
+    for row in range(count):
+        assert read_rows(array, np.array([row]))[0, -1] == 1
+    assert mapped_kilobytes(tmp_path / "big.npy") - before < 1024
+    assert array[:].sum() == count * length
+    assert mapped_kilobytes(tmp_path / "big.npy") - before > 32 * 1024
+
+
+def mapped_kilobytes(path: Path) -> int:
+    """Return how much of a mapped file is in this process's memory."""
+    lines = Path("/proc/self/smaps").read_text().splitlines() if Path("/proc/self/smaps").is_file() else []
+    if not lines:
+        pytest.skip("no /proc/self/smaps here")
+    found = 0
+    for place, line in enumerate(lines):
+        if line.endswith(str(path)):
+            found += next(int(each.split()[1]) for each in lines[place:] if each.startswith("Rss:"))
+    return found
+
+
+def test_a_cache_that_became_shorter_is_said(index: DatasetIndex) -> None:
+    cache = open_cache(index, 16)
+    assert isinstance(cache.images, np.memmap)
+    os.truncate(str(cache.images.filename), cache.images.offset + 100)
+    with pytest.raises(DataError, match="cut short"):
+        read_rows(cache.images, np.array([5]))

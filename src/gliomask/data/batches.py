@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gliomask.config import NormalisationName, TrainConfig
 from gliomask.data.augmentation import AugmentationParameters, draw
-from gliomask.data.cache import SliceCache
+from gliomask.data.cache import SliceCache, read_rows
 from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.errors import UsageError
 
@@ -174,8 +174,8 @@ class CachedBatches(Dataset[SliceBatch]):
         else:
             volume, each = self._cache.volume_statistics[rows], self._cache.slice_statistics[rows]
         return SliceBatch(
-            images=torch.from_numpy(self._cache.images[rows]),
-            masks=torch.from_numpy(self._cache.masks[rows]),
+            images=torch.from_numpy(read_rows(self._cache.images, rows)),
+            masks=torch.from_numpy(read_rows(self._cache.masks, rows)),
             volume_statistics=torch.from_numpy(np.asarray(volume)),
             slice_statistics=torch.from_numpy(np.asarray(each)),
             positions=torch.from_numpy(rows),

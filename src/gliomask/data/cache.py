@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,43 @@ class SliceCache:
     def size(self) -> int:
         """Side of a slice in pixels."""
         return int(self.images.shape[1])
+
+
+def read_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return rows of an array of the cache, as ``array[rows]`` would.
+
+    Rows of a mapped file are read from the file. Through the mapping, every page that was ever looked at would count
+    as memory of this process: a set of 100,000 slices would seem to fill the machine within an epoch.
+
+    Parameters
+    ----------
+    array
+        (N, ...) uint8, mapped or in memory.
+    rows
+        (B,) row numbers.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        (B, ...), in memory.
+
+    Raises
+    ------
+    DataError
+        If the file has become shorter.
+    """
+    if not isinstance(array, np.memmap) or array.filename is None or not isinstance(array.base, mmap):
+        return array[rows]  # also of a part of a mapped array, whose place in the file is not known
+    found = np.empty((len(rows), *array.shape[1:]), np.uint8)
+    length = found[:1].nbytes
+    with open(array.filename, "rb", buffering=0) as file:  # noqa: PTH123 - the name may be anything that open takes
+        for target, row in zip(found, rows.tolist(), strict=True):
+            file.seek(array.offset + row * length)
+            if file.readinto(target.data) != length:
+                raise DataError(
+                    str(array.filename), "cut short", "a cache as it was written", "delete it and start again"
+                )
+    return found
 
 
 def read_patient(root: Path, patient: PatientRecord) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
