@@ -153,7 +153,7 @@ class MaskFolder:
                 self.root,
                 f"no mask for {len(lost)} slice(s) of {patient.name}: {shown}",
                 f"{patient.name}_<number>_mask.png (or .tif) for each of its {len(candidates)} slices",
-                "write the missing masks, empty ones (all zeros) included; give them one channel, or _mask in the name, "
+                "write the missing masks, empty ones (all zeros) included; with one channel, or _mask in the name, "
                 "since an RGB image without it is taken for the slice itself",
             )
         planes = []
