@@ -186,5 +186,5 @@ class CachedBatches(Dataset[SliceBatch]):
 def batch_loader(
     cache: SliceCache, normalisation: NormalisationName, plans: TrainingPlans | EvaluationPlans
 ) -> DataLoader[SliceBatch]:
-    """Return a loader of whole batches; a lookup in mapped memory is too cheap to need worker processes."""
+    """Return a loader of whole batches; reading a few rows of a file is too cheap to need worker processes."""
     return DataLoader(CachedBatches(cache, normalisation), sampler=plans, batch_size=None, num_workers=0)

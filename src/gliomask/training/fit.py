@@ -40,7 +40,7 @@ from gliomask.training.state import SafetensorsCheckpointIO, load_state
 _log = logging.getLogger(__name__)
 
 _EXPECTED_WARNINGS = (
-    ".*does not have many workers.*",  # a lookup in mapped memory needs none
+    ".*does not have many workers.*",  # reading a few rows of a file needs none
     ".*is not supported for .* on this device.*",
     ".*in eval mode at the start of training.*",  # the moving average stays in it
     ".*recommended to use .*sync_dist.*",  # what is logged was summed over the processes already
