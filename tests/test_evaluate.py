@@ -430,3 +430,14 @@ def test_distances_need_slices_without_gaps(predictor: Predictor, tmp_path: Path
     assert evaluation.patients["hd95"].isna().tolist() == [True, False]
     assert evaluation.summary()["hd95_patient"] is None
     assert any("1 patients lack slices" in said for said in data_facts(index, Subset(positions(0), 0, True))["caveats"])
+
+
+def test_masks_that_are_to_be_scored_are_not_removed(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, known = tmp_path / "out", str(write_known_model(tmp_path / "known"))
+    command = ["evaluate", str(six.root), "--out", str(out), "--quiet"]
+    assert main([*command, "--model", known, "--subset", "all"]) == 0
+    assert main([*command, "--masks", str(out / "masks")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+    assert len(list((out / "masks").rglob("*_mask.png"))) == 18

@@ -59,6 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     index = printer.read_index(options.data)
     source, subset, facts = _of_masks(options, index) if options.masks else _of_model(options, index)
     out = options.out or _default_folder(options)
+    if options.masks is not None and (out / MASKS).resolve() in {
+        options.masks.resolve(),
+        *options.masks.resolve().parents,
+    }:  # they would be taken for those of an earlier evaluation and removed
+        raise UsageError(f"--out {out} is where the masks that are to be scored were kept; choose another --out")
     keep = room_for_masks(out, keep=options.masks is None and not options.no_masks)
     with printer.progress("evaluating") as progress:
         evaluation = evaluate(

@@ -10,7 +10,7 @@ from typing import Any
 from gliomask.data.index import DatasetIndex
 from gliomask.errors import DataError
 from gliomask.evaluation.evaluate import evaluate, has_no_gap, patients_at
-from gliomask.evaluation.results import MASKS, Evaluation, write_evaluation
+from gliomask.evaluation.results import MASKS, SUMMARY, Evaluation, write_evaluation
 from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import ModelContract
@@ -92,6 +92,7 @@ def room_for_masks(out: Path, *, keep: bool = True) -> Path | None:
     """
     place = out / MASKS
     if (place / _MARK).is_file():
+        (out / SUMMARY).unlink(missing_ok=True)  # an evaluation whose masks are gone is none
         shutil.rmtree(place)  # none of an earlier evaluation may be taken for one of this
     if not keep:
         return None

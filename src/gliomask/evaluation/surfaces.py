@@ -239,6 +239,7 @@ def _unit_triangles() -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     for code in range(1, 255):
         inside = (code >> np.arange(8) & 1).reshape(2, 2, 2)
         fewer = inside if inside.sum() <= 4 else 1 - inside
+        # scikit-image does not annotate this function
         mesh = marching_cubes(fewer.astype(np.float32), 0.5, method="lorensen")  # type: ignore[no-untyped-call]
         points, triangles = mesh[:2]
         a, b, c = points[triangles].astype(np.float64).swapaxes(0, 1)
