@@ -7,6 +7,7 @@ Flips, rotations, shifts and scales are one resampling of image and mask togethe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch.nn import functional as F
 from gliomask.config import AugmentationConfig
 
 _FLAIR = 1
+_NOISES = 2**20
+"""Different noises that a slice can get."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class AugmentationParameters:
     noise
         (B,) float32: standard deviation of Gaussian noise on the normalised channels.
     noise_seed
-        (B,) int64: seed of each slice's noise.
+        (B,) int64: which noise; modulo 2**20, its place in a fixed stretch of random numbers.
     drop_channel
         (B, 3) bool: channels replaced by FLAIR.
     single_slice
@@ -142,23 +145,60 @@ def resample(images: Tensor, masks: Tensor, matrix: Tensor) -> tuple[Tensor, Ten
         (B, 3, H, W) float32 and (B, 1, H, W) float32; a mask is 1 where at least half of a pixel is tumour.
     """
     both = torch.cat([images, masks[:, None].to(images.dtype)], dim=1)
-    grid = F.affine_grid(matrix, list(both.shape), align_corners=False)
+    grid = _grid(matrix, both.shape[2], both.shape[3])
     moved = F.grid_sample(both, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return moved[:, :3], (moved[:, 3:] >= 0.5).to(images.dtype)
 
 
+def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
+    """Return (B, H, W, 2) input coordinates: what `F.affine_grid` does (corners not aligned), in one pass."""
+    x, y = ((torch.arange(side, device=matrix.device) * 2 + 1) / side - 1 for side in (width, height))
+    columns, rows, shifts = (matrix[:, None, None, :, place] for place in range(3))
+    return torch.addcmul(torch.addcmul(shifts, y[:, None, None], rows), x[:, None], columns)
+
+
 def change_intensities(planes: Tensor, parameters: AugmentationParameters) -> Tensor:
     """Apply gain, offset, noise and dropped channels to normalised (B, 3, H, W) float32 slices."""
-    device = planes.device
-    gain, offset = (torch.from_numpy(a).to(device)[:, :, None, None] for a in (parameters.gain, parameters.offset))
-    planes = planes * gain + offset
-    for row in np.flatnonzero(parameters.noise):
-        generator = torch.Generator(device).manual_seed(int(parameters.noise_seed[row]))
-        noise = torch.randn(planes.shape[1:], generator=generator, device=device)
-        planes[row] += float(parameters.noise[row]) * noise
-    for row, channel in np.argwhere(parameters.drop_channel):
-        planes[row, channel] = planes[row, _FLAIR]
+    return _change_intensities(planes, parameters, _on(planes.device, parameters))
+
+
+def _on(device: torch.device, parameters: AugmentationParameters) -> tuple[Tensor, ...]:
+    """Return matrix, gain, offset, noise, place of the noise, dropped channels and single slice, on a device.
+
+    They travel as one array, without waiting for the device.
+    """
+    count = len(parameters)
+    place = parameters.noise_seed % _NOISES  # below 2**24, so float32 holds it
+    parts = (parameters.matrix, parameters.gain, parameters.offset, parameters.noise, place,
+             parameters.drop_channel, parameters.single_slice)  # fmt: skip
+    packed = np.concatenate([part.reshape(count, -1).astype(np.float32) for part in parts], axis=1)
+    columns = torch.from_numpy(packed).to(device, non_blocking=True).split([6, 3, 3, 1, 1, 3, 1], dim=1)
+    matrix, gain, offset, noise, start, drop, single = columns
+    return matrix.reshape(count, 2, 3), gain, offset, noise, start[:, 0].long(), drop > 0.5, single > 0.5
+
+
+def _change_intensities(planes: Tensor, parameters: AugmentationParameters, on_device: tuple[Tensor, ...]) -> Tensor:
+    """Do what was drawn; ``parameters``, which lie in the memory of the host, tell what need not be done."""
+    _, gain, offset, noise, start, drop, _ = on_device
+    if (parameters.gain != 1).any() or parameters.offset.any():
+        planes = torch.addcmul(offset[:, :, None, None], planes, gain[:, :, None, None])
+    if parameters.noise.any():
+        length = planes[0].numel()
+        added = _noises(length, planes.device).unfold(0, length, 1)[start]
+        planes = torch.addcmul(planes, added.view(planes.shape), noise[:, :, None, None])
+    if parameters.drop_channel.any():
+        planes = torch.where(drop[:, :, None, None], planes[:, _FLAIR : _FLAIR + 1], planes)
     return planes
+
+
+@lru_cache(maxsize=4)
+def _noises(length: int, device: torch.device) -> Tensor:
+    """Return standard normal numbers, always the same, in which any of `_NOISES` places begins a slice's noise.
+
+    Numbers of a slice's own would have to be drawn slice by slice, since a generator knows only one seed.
+    """
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(_NOISES + length, generator=generator).to(device)
 
 
 def augment(
@@ -189,10 +229,10 @@ def augment(
     """
     device = images.device
     with torch.autocast(device.type, enabled=False):  # bfloat16 coordinates would be off by a pixel
-        planes, targets = resample(to_planes(images), masks, torch.from_numpy(parameters.matrix).to(device))
-        single = torch.from_numpy(parameters.single_slice).to(device)[:, None, None]
-        planes = normalise_planes(planes, torch.where(single, slice_statistics, volume_statistics))
-        return change_intensities(planes, parameters), targets
+        on_device = _on(device, parameters)
+        planes, targets = resample(to_planes(images), masks, on_device[0])
+        statistics = torch.where(on_device[-1][:, :, None], slice_statistics, volume_statistics)
+        return _change_intensities(normalise_planes(planes, statistics), parameters, on_device), targets
 
 
 def prepare(images: Tensor, masks: Tensor, *, statistics: Tensor) -> tuple[Tensor, Tensor]:

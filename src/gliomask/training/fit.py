@@ -32,6 +32,7 @@ from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positi
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
 from gliomask.training.export import export
+from gliomask.training.machine import training_settings
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
 from gliomask.training.run_folder import RunFolder
@@ -157,7 +158,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     split.check(index)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
-    with torch.random.fork_rng(), _as_before(), _quiet_lightning():
+    with torch.random.fork_rng(), training_settings(_accelerator_name(config)), _quiet_lightning():
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
         net = build_model(config.model.model, encoder_weights="none" if resuming else config.model.encoder_weights)
@@ -237,16 +238,6 @@ def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
     if epochs < done:
         raise UsageError(f"{run.path} has {done} epochs already; expected --epochs of at least that many")
     return replace(config, optimisation=replace(config.optimisation, epochs=epochs))
-
-
-@contextmanager
-def _as_before() -> Iterator[None]:
-    """Put PyTorch's choice of deterministic algorithms back to what it was."""
-    before = torch.are_deterministic_algorithms_enabled()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gliomask.config import OptimisationConfig, TrainConfig
 from gliomask.data.augmentation import augment, prepare
@@ -61,24 +63,39 @@ class MovingAverage(nn.Module):
         super().__init__()
         self.net = copy.deepcopy(net).requires_grad_(requires_grad=False).eval()
         self.decay = decay
-        self.updates: Tensor
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.updates = 0  # a number of the host's, so that no step waits for the device to tell it
+
+    def get_extra_state(self) -> int:
+        """Return the number of updates, for the state dict."""
+        return self.updates
+
+    def set_extra_state(self, state: int) -> None:
+        """Go on from a number of updates."""
+        self.updates = state
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
         """Move towards the weights of ``net``."""
-        count = int(self.updates)
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        weight = 1 - min(self.decay, (1 + count) / (10 + count))
-        for mine, theirs in zip(self.net.state_dict().values(), net.state_dict().values(), strict=True):
+        numbers: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for mine, theirs in zip(_tensors(self.net), _tensors(net), strict=True):
             if mine.is_floating_point():
-                mine.lerp_(theirs, weight)
+                numbers[0].append(mine)
+                numbers[1].append(theirs)
             else:
                 mine.copy_(theirs)
+        get_ema_multi_avg_fn(decay)(*numbers, self.updates)
 
     def train(self, mode: bool = True) -> MovingAverage:
         """Stay in evaluation mode."""
         return self
+
+
+def _tensors(net: nn.Module) -> Iterator[Tensor]:
+    """Yield weights and running statistics."""
+    yield from net.parameters()
+    yield from net.buffers()
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -119,7 +136,10 @@ class SegmentationModule(lightning.LightningModule):
         if config.optimiser == "adamax":
             optimiser = torch.optim.Adamax(self.net.parameters(), config.learning_rate)
         else:
-            optimiser = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+            optimiser = torch.optim.AdamW(
+                self.net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+            )
+        optimiser.register_load_state_dict_post_hook(_as_the_weights_lie)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate_factor(step, config, self._steps_per_epoch)
         )
@@ -144,9 +164,9 @@ class SegmentationModule(lightning.LightningModule):
         logits = self.net(inputs.contiguous(memory_format=torch.channels_last))
         loss = bce_dice_loss(logits, targets)
         counts = _count(logits.detach(), targets, self.config.threshold).sum(dim=0)
-        weighted = loss.new_tensor([0.0, len(targets)])
-        weighted[0] = loss.detach() * len(targets)
-        self._training_sums += torch.cat([counts, weighted])
+        self._training_sums[:3] += counts
+        self._training_sums[3] += loss.detach() * len(targets)
+        self._training_sums[4] += len(targets)
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -191,6 +211,18 @@ class SegmentationModule(lightning.LightningModule):
         }
         for name in ("train_loss", "train_dice_pooled", "learning_rate"):
             self.log(name, self.epoch_metrics[name], prog_bar=name == "train_loss")
+
+
+def _as_the_weights_lie(optimiser: torch.optim.Optimizer) -> None:
+    """Bring averages that were read from a file to the memory layout of their weights.
+
+    A fused optimiser takes weights and averages in the order of memory. A file holds contiguous tensors, convolutions
+    lie channels last: after resuming, it would pair each weight with the average of another.
+    """
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def validation_scores(counts: np.ndarray[Any, Any], patients: np.ndarray[Any, Any]) -> dict[str, float]:
