@@ -25,7 +25,7 @@ from gliomask.data.augmentation import augment
 from gliomask.data.cache import open_cache
 from gliomask.data.split import make_split
 from gliomask.models.registry import build_model
-from gliomask.training.fit import SliceData
+from gliomask.training.loading import SliceData
 
 _FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

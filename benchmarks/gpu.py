@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.data import NETWORKS, SLICES, Case, add_options, cases
@@ -25,12 +24,11 @@ from benchmarks.report import Table, finish, gigabytes, percent, say
 from benchmarks.road import train_round
 from benchmarks.training import add_rounds, budget_of, plain_training
 from benchmarks.work import bytes_per_image, flops_per_image
-from gliomask.data.batches import Share, SliceBatch
-from gliomask.data.cache import SliceCache, open_cache
-from gliomask.data.normalisation import IMAGENET_STATISTICS
+from gliomask.data.batches import ResidentBatches, Share, SliceBatch
+from gliomask.data.cache import open_cache
 from gliomask.data.split import make_split
 from gliomask.models.registry import build_model
-from gliomask.training.fit import SliceData
+from gliomask.training.loading import SliceData
 from gliomask.training.module import SegmentationModule
 
 _EPOCHS = 30
@@ -71,7 +69,7 @@ class Resident:
         cache = open_cache(case.index, case.config.image_size)
         data = SliceData(cache, make_split(case.index, case.config.split), case.index, case.config)
         self._plans = data.plans(Share())
-        self._slices = _on_device(cache, case)
+        self._slices = ResidentBatches(cache, case.config.normalisation, torch.device(case.device))
         self._module = SegmentationModule(build_model(case.network), case.config, cache, steps_per_epoch=1000)
         self._module.to(case.device).on_train_epoch_start()
         self._optimiser = self._module.configure_optimizers()["optimizer"]
@@ -86,7 +84,8 @@ class Resident:
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
-            self._module.on_train_batch_end()
+            if self._module.average is not None:
+                self._module.average.update(self._module.net)
             if clock.tick(len(batch.positions)):
                 break
         return clock
@@ -96,17 +95,7 @@ class Resident:
             self._plans.set_epoch(epoch)
             clock.begin()
             for plan in self._plans:
-                rows = torch.from_numpy(plan.positions).to(self._case.device)
-                images, masks, volume, each = (values[rows] for values in self._slices)
-                yield SliceBatch(images, masks, volume, each, rows, plan.parameters)
-
-
-def _on_device(cache: SliceCache, case: Case) -> tuple[torch.Tensor, ...]:
-    """Return all images, masks and statistics of a cache on the device."""
-    volume, each = cache.volume_statistics, cache.slice_statistics
-    if case.config.normalisation == "imagenet":
-        volume = each = np.broadcast_to(IMAGENET_STATISTICS, (len(cache), 2, 3))
-    return tuple(torch.tensor(values, device=case.device) for values in (cache.images, cache.masks, volume, each))
+                yield self._slices[plan]
 
 
 def _measured(options: argparse.Namespace) -> tuple[dict[str, Any], Table]:

@@ -20,7 +20,7 @@ from benchmarks.report import Table, finish, gigabytes, say
 from benchmarks.road import train_round
 from gliomask.data.cache import open_cache
 from gliomask.data.split import make_split
-from gliomask.training.fit import SliceData
+from gliomask.training.loading import SliceData
 
 LIMIT = 3e9
 """What the resident memory of the whole process may be, in bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gliomask.config import OptimisationConfig, TrainConfig
+from gliomask.config import HardwareConfig, OptimisationConfig, TrainConfig
 from gliomask.data.augmentation import AugmentationParameters
 from gliomask.data.batches import (
     BatchPlan,
     CachedBatches,
     EvaluationPlans,
+    ResidentBatches,
     Share,
     SliceBatch,
     TrainingPlans,
@@ -200,7 +202,7 @@ def test_validation_is_complete_and_in_order_on_any_number_of_devices(count: int
 
 def test_defect_validation_is_augmented() -> None:
     cache = tiny_cache()
-    loader = batch_loader(cache, "volume", EvaluationPlans(np.arange(7), batch_size=3))
+    loader = batch_loader(CachedBatches(cache, "volume"), EvaluationPlans(np.arange(7), batch_size=3))
     first, second = list(loader), list(loader)
     assert [batch.parameters for batch in first] == [None] * 3
     for one, other in zip(first, second, strict=True):
@@ -234,14 +236,43 @@ def test_a_batch_can_be_changed_without_changing_the_cache() -> None:
 def test_a_moved_batch_is_the_same_batch() -> None:
     batch = CachedBatches(tiny_cache(), "volume")[BatchPlan(np.arange(3), None)]
     moved = batch.to("meta")
-    assert all(getattr(moved, name).is_meta for name in SliceBatch._fields if name != "parameters")
-    assert moved.parameters is batch.parameters
+    assert all(getattr(moved, name).is_meta for name in SliceBatch._fields if name not in {"parameters", "weight"})
+    assert (moved.parameters, moved.weight) == (batch.parameters, batch.weight)
+
+
+def test_resident_batches_are_those_of_the_cache() -> None:
+    cache, plan = tiny_cache(), BatchPlan(np.array([5, 0, 3]), None, 0.5)
+    resident = ResidentBatches(cache, "volume", torch.device("cpu"))[plan]
+    read = CachedBatches(cache, "volume")[plan]
+    assert all(np.array_equal(getattr(resident, name), getattr(read, name)) for name in SliceBatch._fields)
+
+
+@pytest.mark.parametrize(("rank", "world"), [(0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("micro_batch", [1, 2, 3, 8])
+def test_parts_make_up_the_batch(micro_batch: int, rank: int, world: int) -> None:
+    """The weighted mean of the parts' means, over the number of parts, is the mean over the batch."""
+    whole_settings, share = config(batch_size=8), Share(rank, world)
+    settings = replace(whole_settings, hardware=HardwareConfig(micro_batch=micro_batch))
+    made = TrainingPlans(POSITIONS, HAS_TUMOUR, settings, share)
+    parts = iter(plans(settings, 1, share))
+    for batch in plans(whole_settings, 1, share):
+        values, weighted = {int(p): float(p) ** 2 for p in batch.positions}, 0.0
+        mine: list[int] = []
+        while len(mine) < len(batch.positions):
+            part = next(parts)
+            assert 0 < len(part.positions) <= micro_batch
+            mine += part.positions.tolist()
+            weighted += part.weight * sum(values[p] for p in part.positions.tolist()) / len(part.positions)
+        assert set(mine) == set(values)
+        assert weighted / made.parts == pytest.approx(sum(values.values()) / len(values))
+    assert next(parts, None) is None
+    assert made.steps == len(plans(whole_settings, 1, share))
 
 
 def test_training_batches_of_a_loader_are_the_planned_ones() -> None:
     cache = tiny_cache()
     made = TrainingPlans(np.arange(7), cache.tumour_pixels > 0, config(batch_size=3))
-    loader = batch_loader(cache, "volume", made)
+    loader = batch_loader(CachedBatches(cache, "volume"), made)
     made.set_epoch(2)
     for plan, batch in zip(made, loader, strict=True):
         assert equal(plan, BatchPlan(batch.positions.numpy(), batch.parameters))

@@ -30,7 +30,8 @@ from gliomask.models.registry import MODELS, build_model
 from gliomask.training import export as export_module
 from gliomask.training import precision
 from gliomask.training.export import TOLERANCE, export, largest_difference
-from gliomask.training.fit import SliceData, resumed_config
+from gliomask.training.fit import resumed_config
+from gliomask.training.loading import SliceData
 from gliomask.training.module import SegmentationModule
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.state import load_state
@@ -226,6 +227,27 @@ def test_same_seed_same_weights_another_seed_others(index: DatasetIndex, tmp_pat
         runs.append(train(index, tiny_config(seed=seed), tmp_path / f"run{number}"))
     assert same_run(runs[0], runs[1])
     assert not same_tensors(runs[0].best, runs[2].best)
+
+
+def test_slices_in_memory_teach_the_same(index: DatasetIndex, tmp_path: Path) -> None:
+    config = tiny_config()
+    runs = [
+        train(index, replace(config, hardware=replace(config.hardware, resident=where)), tmp_path / where)
+        for where in ("on", "off")
+    ]
+    assert same_run(runs[0], runs[1])
+
+
+def test_batches_in_parts_make_as_many_steps(index: DatasetIndex, tmp_path: Path) -> None:
+    config = tiny_config(batch_size=5)  # the last batch has two slices, and so one part
+    whole = train(index, config, tmp_path / "whole")
+    parts = train(index, replace(config, hardware=replace(config.hardware, micro_batch=2)), tmp_path / "parts")
+    assert [row["step"] for row in parts.metrics()] == [row["step"] for row in whole.metrics()]
+    assert [row["learning_rate"] for row in parts.metrics()] == [row["learning_rate"] for row in whole.metrics()]
+    for one, other in zip(parts.metrics(), whole.metrics(), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], abs=0.05)
+    updates = [load_state(run.last)["state_dict"]["average._extra_state"] for run in (parts, whole)]
+    assert updates[0] == updates[1] == whole.metrics()[-1]["step"]
 
 
 def test_training_leaves_the_generators_alone(index: DatasetIndex, tmp_path: Path) -> None:

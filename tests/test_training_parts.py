@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import torch
 from torch import nn
 
 from gliomask.config import OptimisationConfig
-from gliomask.data.batches import BatchPlan, CachedBatches
+from gliomask.data.batches import BatchPlan, CachedBatches, TrainingPlans
 from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
 from gliomask.training import environment, precision
-from gliomask.training.callbacks import RunWriter, example_positions, overlays
+from gliomask.training.callbacks import RunWriter, overlays
+from gliomask.training.loading import example_positions
 from gliomask.training.module import (
     MovingAverage,
     SegmentationModule,
@@ -92,6 +94,23 @@ def test_the_optimiser_is_the_one_that_was_asked_for(name: Any, kind: type) -> N
     assert type(made["optimizer"]) is kind
     assert (group["initial_lr"], group["weight_decay"]) == (0.01, 0.1 if name == "adamw" else 0)
     assert made["lr_scheduler"]["interval"] == "step"
+
+
+def test_a_training_step_waits_for_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tensor of the meta device has no values: whatever would read one, in NumPy or as a number, fails there."""
+    cache, config = small_cache(), tiny_config(batch_size=3)
+    config = replace(config, augmentation=replace(config.augmentation, drop_channel=0.5))
+    (plan, *_) = TrainingPlans(np.arange(len(cache)), cache.tumour_pixels >= 0, config)
+    module = SegmentationModule(TinyNet(), config, cache, steps_per_epoch=5).to("meta")
+    module.on_train_epoch_start()
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which does not know that device
+    assert module.average is not None
+    for _ in range(2):
+        module.training_step(CachedBatches(cache, "volume")[plan].to("meta"), 0).backward()  # type: ignore[no-untyped-call]
+        module.average.update(module.net)
+    assert all(weight.grad is not None and weight.grad.is_meta for weight in module.net.parameters())
+    with pytest.raises(RuntimeError):
+        float(module.net.state_dict()["layers.0.bias"].sum())
 
 
 # --- moving average

@@ -129,6 +129,13 @@ class HardwareConfig:
     """Lightning strategy: auto, ddp, ..."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto measures whether bfloat16 convolutions are faster than float32 here, and takes the faster."""
+    resident: Literal["auto", "on", "off"] = "auto"
+    """Keep all slices in the device's memory: auto does on a GPU, if they take less than half of what is free."""
+    micro_batch: int = 0
+    """Most slices that a device takes at once, where memory is short: gradients of the parts of a batch are added up.
+    Batch norm and the Dice loss then see the parts, not the batch. 0 takes a batch whole."""
+    compile: bool = False
+    """Compile the network: half a minute or more at the start; pays on a GPU, not on a CPU (docs/performance.md)."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,7 @@ class TrainConfig:
         _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
         _require(self.optimisation.learning_rate > 0, "learning_rate", self.optimisation.learning_rate, "> 0")
         _require(0 <= self.optimisation.average < 1, "average", self.optimisation.average, "in [0, 1)")
+        _require(self.hardware.micro_batch >= 0, "micro_batch", self.hardware.micro_batch, ">= 0")
         for name in ("weight_decay", "early_stopping", "empty_ratio", "epoch_slices"):
             value = getattr(self.optimisation, name)
             _require(value >= 0, name, value, ">= 0")

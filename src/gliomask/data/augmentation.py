@@ -172,7 +172,7 @@ def _on(device: torch.device, parameters: AugmentationParameters) -> tuple[Tenso
     parts = (parameters.matrix, parameters.gain, parameters.offset, parameters.noise, place,
              parameters.drop_channel, parameters.single_slice)  # fmt: skip
     packed = np.concatenate([part.reshape(count, -1).astype(np.float32) for part in parts], axis=1)
-    columns = torch.from_numpy(packed).to(device, non_blocking=True).split([6, 3, 3, 1, 1, 3, 1], dim=1)
+    columns = torch.split(torch.from_numpy(packed).to(device, non_blocking=True), [6, 3, 3, 1, 1, 3, 1], dim=1)
     matrix, gain, offset, noise, start, drop, single = columns
     return matrix.reshape(count, 2, 3), gain, offset, noise, start[:, 0].long(), drop > 0.5, single > 0.5
 

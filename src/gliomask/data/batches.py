@@ -24,12 +24,16 @@ from gliomask.data.cache import SliceCache, read_rows
 from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.errors import UsageError
 
+_PIECE = 256
+"""Slices that are copied at once to a device."""
+
 
 class SliceBatch(NamedTuple):
     """B slices as they lie in the cache, and what shall happen to them.
 
     ``images`` (B, H, W, 3) uint8, ``masks`` (B, H, W) uint8, ``volume_statistics`` and ``slice_statistics``
-    (B, 2, 3) float32, ``positions`` (B,) int64 rows of the cache, ``parameters`` None where nothing is changed.
+    (B, 2, 3) float32, ``positions`` (B,) int64 rows of the cache, ``parameters`` None where nothing is changed,
+    ``weight`` the factor of the loss where a batch is taken in parts.
     """
 
     images: Tensor
@@ -38,6 +42,7 @@ class SliceBatch(NamedTuple):
     slice_statistics: Tensor
     positions: Tensor
     parameters: AugmentationParameters | None
+    weight: float = 1.0
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SliceBatch:
         """Return the batch with its tensors on a device; Lightning calls this."""
@@ -48,6 +53,7 @@ class SliceBatch(NamedTuple):
             self.slice_statistics.to(device, non_blocking=non_blocking),
             self.positions.to(device, non_blocking=non_blocking),
             self.parameters,
+            self.weight,
         )
 
 
@@ -61,10 +67,11 @@ class Share:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which slices make a batch, and what shall happen to them."""
+    """Which slices make a batch, or a part of one, and what shall happen to them."""
 
     positions: NDArray[np.int64]
     parameters: AugmentationParameters | None
+    weight: float = 1.0
 
 
 class TrainingPlans(Sampler[BatchPlan]):
@@ -77,9 +84,15 @@ class TrainingPlans(Sampler[BatchPlan]):
     has_tumour
         (N,) bool: which of them show tumour.
     config
-        Seed, batch size (over all processes together), slices in an epoch, augmentation.
+        Seed, batch size (over all processes together), slices in an epoch, augmentation, most slices at once.
     share
         Rows of each batch that this process takes.
+
+    Attributes
+    ----------
+    parts
+        In how many parts a batch is taken, each a plan of its own. The loss of a part has the weight that makes the sum
+        of the parts' losses, divided by their number, the mean over the batch.
 
     Raises
     ------
@@ -106,6 +119,8 @@ class TrainingPlans(Sampler[BatchPlan]):
         self._limit = config.optimisation.epoch_slices
         self._augmentation, self._batch_size = config.augmentation, config.optimisation.batch_size
         self._seed, self._share, self._epoch = config.seed, share, 0
+        mine = self._batch_size // share.world
+        self.parts = math.ceil(mine / (config.hardware.micro_batch or mine))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose batches come next."""
@@ -117,24 +132,33 @@ class TrainingPlans(Sampler[BatchPlan]):
         count = len(self._tumour) + self._empties
         return min(count, self._limit) if self._limit else count
 
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps in an epoch."""
         full, rest = divmod(self.slices, self._batch_size)
         return full + (rest >= self._share.world)
 
+    def __len__(self) -> int:
+        """Return the number of plans in an epoch: every batch, or every part of one."""
+        full, rest = divmod(self.slices, self._batch_size)
+        return full * self.parts + min(rest // self._share.world, self.parts)
+
     def __iter__(self) -> Iterator[BatchPlan]:
-        """Yield this process's share of every batch."""
+        """Yield this process's share of every batch, part by part."""
         rng = np.random.default_rng([self._seed, self._epoch])  # the same as [..., 0], so batches count from 1
         empty = rng.permutation(self._empty)[: self._empties]
         order = rng.permutation(np.concatenate([self._tumour, empty]))[: self.slices]
-        for number in range(len(self)):
+        for number in range(self.steps):
             positions = order[number * self._batch_size :][: self._batch_size]
             parameters = draw(
                 self._augmentation, len(positions), np.random.default_rng([self._seed, self._epoch, 1 + number])
             )
             usable = len(positions) - len(positions) % self._share.world
             rows = np.arange(self._share.rank, usable, self._share.world)
-            yield BatchPlan(positions[rows], parameters.select(rows))
+            for number_of_part in range(min(self.parts, len(rows))):
+                part = rows[number_of_part :: self.parts]
+                weight = len(part) * self.parts / len(rows)
+                yield BatchPlan(positions[part], parameters.select(part), weight)
 
 
 class EvaluationPlans(Sampler[BatchPlan]):
@@ -164,27 +188,83 @@ class CachedBatches(Dataset[SliceBatch]):
     """Looks planned batches up in a cache."""
 
     def __init__(self, cache: SliceCache, normalisation: NormalisationName) -> None:
-        self._cache, self._normalisation = cache, normalisation
+        self._cache = cache
+        self._volume, self._slice = _statistics(cache, normalisation)
 
     def __getitem__(self, plan: BatchPlan) -> SliceBatch:
         """Read one batch."""
         rows = plan.positions
-        if self._normalisation == "imagenet":
-            volume = each = np.broadcast_to(IMAGENET_STATISTICS, (len(rows), 2, 3)).copy()
-        else:
-            volume, each = self._cache.volume_statistics[rows], self._cache.slice_statistics[rows]
         return SliceBatch(
             images=torch.from_numpy(read_rows(self._cache.images, rows)),
             masks=torch.from_numpy(read_rows(self._cache.masks, rows)),
-            volume_statistics=torch.from_numpy(np.asarray(volume)),
-            slice_statistics=torch.from_numpy(np.asarray(each)),
+            volume_statistics=torch.from_numpy(self._volume[rows]),
+            slice_statistics=torch.from_numpy(self._slice[rows]),
             positions=torch.from_numpy(rows),
             parameters=plan.parameters,
+            weight=plan.weight,
         )
 
 
+class ResidentBatches(Dataset[SliceBatch]):
+    """Looks planned batches up in a copy of a cache that lies, as uint8, in the memory of the training device.
+
+    Parameters
+    ----------
+    cache
+        What to copy; it is read in pieces, so that it does not pass through the host's memory as a whole.
+    normalisation
+        Decides the statistics.
+    device
+        Where to.
+    """
+
+    def __init__(self, cache: SliceCache, normalisation: NormalisationName, device: torch.device) -> None:
+        self._device = device
+        self._images, self._masks = (_copied(array, device) for array in (cache.images, cache.masks))
+        self._volume, self._slice = (torch.from_numpy(a).to(device) for a in _statistics(cache, normalisation))
+
+    def __getitem__(self, plan: BatchPlan) -> SliceBatch:
+        """Gather one batch on the device."""
+        rows = torch.from_numpy(plan.positions).to(self._device, non_blocking=True)
+        return SliceBatch(
+            images=self._images[rows],
+            masks=self._masks[rows],
+            volume_statistics=self._volume[rows],
+            slice_statistics=self._slice[rows],
+            positions=rows,
+            parameters=plan.parameters,
+            weight=plan.weight,
+        )
+
+
+def _statistics(cache: SliceCache, normalisation: NormalisationName) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (N, 2, 3) means and deviations of every slice's volume and of every slice, in memory."""
+    if normalisation == "imagenet":
+        fixed = np.broadcast_to(IMAGENET_STATISTICS, (len(cache), 2, 3)).copy()
+        return fixed, fixed
+    return np.array(cache.volume_statistics), np.array(cache.slice_statistics)
+
+
+def _copied(array: NDArray[np.uint8], device: torch.device) -> Tensor:
+    copy = torch.empty(array.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(array), _PIECE):
+        rows = np.arange(start, min(start + _PIECE, len(array)))
+        copy[start : start + _PIECE] = torch.from_numpy(read_rows(array, rows))
+    return copy
+
+
 def batch_loader(
-    cache: SliceCache, normalisation: NormalisationName, plans: TrainingPlans | EvaluationPlans
+    batches: CachedBatches | ResidentBatches, plans: TrainingPlans | EvaluationPlans, *, pin_memory: bool = False
 ) -> DataLoader[SliceBatch]:
-    """Return a loader of whole batches; reading a few rows of a file is too cheap to need worker processes."""
-    return DataLoader(CachedBatches(cache, normalisation), sampler=plans, batch_size=None, num_workers=0)
+    """Return a loader of whole batches; reading a few rows of a file is too cheap to need worker processes.
+
+    Parameters
+    ----------
+    batches
+        Where they are looked up.
+    plans
+        Which ones.
+    pin_memory
+        Make batches in page-locked memory, from which they reach a GPU without being waited for.
+    """
+    return DataLoader(batches, sampler=plans, batch_size=None, num_workers=0, pin_memory=pin_memory)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import lightning
 import torch
@@ -130,10 +129,3 @@ def overlays(images: Tensor, targets: Tensor, predicted: Tensor) -> Tensor:
 def _outline(masks: Tensor) -> Tensor:
     """Return the pixels of (B, 1, H, W) masks that touch the outside."""
     return (masks > 0.5) & (F.max_pool2d(1 - masks, 3, stride=1, padding=1) > 0.5)
-
-
-def example_positions(positions: Any, tumour_pixels: Any, count: int = 4) -> Any:
-    """Return the (at most ``count``) positions with most tumour, in order."""
-    ranked = positions[tumour_pixels[positions].argsort()[::-1][:count]]
-    ranked.sort()
-    return ranked

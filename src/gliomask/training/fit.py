@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
@@ -22,16 +21,17 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from gliomask.config import TrainConfig, save_config
-from gliomask.data.batches import CachedBatches, EvaluationPlans, Share, TrainingPlans, batch_loader
-from gliomask.data.cache import SliceCache, open_cache
+from gliomask.data.batches import Share
+from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import DataError, UsageError
 from gliomask.models.registry import build_model
-from gliomask.training.callbacks import OverlayWriter, RunWriter, example_positions
+from gliomask.training.callbacks import OverlayWriter, RunWriter
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
 from gliomask.training.export import export
+from gliomask.training.loading import SliceData
 from gliomask.training.machine import training_settings
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
@@ -66,44 +66,6 @@ class FitOptions:
     resume: bool = False
     fast_dev_run: bool = False
     progress: bool = True
-
-
-class SliceData(lightning.LightningDataModule):
-    """Training and validation batches of a cache; each process takes its share."""
-
-    def __init__(self, cache: SliceCache, split: Split, index: DatasetIndex, config: TrainConfig) -> None:
-        super().__init__()
-        self._cache, self._config = cache, config
-        self.training = split.positions(index, "train")
-        self.validation = split.positions(index, "validation")
-
-    def _share(self) -> Share:
-        return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else Share()
-
-    def plans(self, share: Share) -> TrainingPlans:
-        """Return the batches of a training epoch."""
-        return TrainingPlans(
-            self.training,
-            self._cache.tumour_pixels[self.training] > 0,
-            self._config,
-            share,
-        )
-
-    def train_dataloader(self) -> Any:
-        """Return the training batches."""
-        return batch_loader(self._cache, self._config.normalisation, self.plans(self._share()))
-
-    def val_dataloader(self) -> Any:
-        """Return the validation batches: every slice, in order, unchanged."""
-        size = self._config.optimisation.batch_size
-        plans = EvaluationPlans(self.validation, batch_size=size, share=self._share())
-        return batch_loader(self._cache, self._config.normalisation, plans)
-
-    def examples(self) -> Any:
-        """Return a few validation slices with tumour."""
-        positions = example_positions(self.validation.copy(), self._cache.tumour_pixels)
-        (plan,) = EvaluationPlans(positions, batch_size=len(positions))
-        return CachedBatches(self._cache, self._config.normalisation)[plan]
 
 
 def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOptions = FitOptions()) -> RunFolder:
@@ -162,8 +124,9 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
         net = build_model(config.model.model, encoder_weights="none" if resuming else config.model.encoder_weights)
-        steps = len(data.plans(Share(0, trainer.world_size)))
-        module = SegmentationModule(net, config, cache, steps_per_epoch=steps)
+        plans = data.plans(Share(0, trainer.world_size))
+        trainer.accumulate_grad_batches = plans.parts
+        module = SegmentationModule(net, config, cache, steps_per_epoch=plans.steps)
         if is_main_process():
             _write_beginning(run, config, split)
         if not stopped_early(run, config):

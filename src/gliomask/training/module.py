@@ -85,7 +85,7 @@ class MovingAverage(nn.Module):
                 numbers[1].append(theirs)
             else:
                 mine.copy_(theirs)
-        get_ema_multi_avg_fn(decay)(*numbers, self.updates)
+        get_ema_multi_avg_fn(decay)(*numbers, self.updates)  # type: ignore[no-untyped-call]  # PyTorch's annotations
 
     def train(self, mode: bool = True) -> MovingAverage:
         """Stay in evaluation mode."""
@@ -111,6 +111,11 @@ class SegmentationModule(lightning.LightningModule):
         Where the slices come from; tells which patient a validation slice belongs to.
     steps_per_epoch
         Optimiser steps in an epoch, for the learning-rate schedule.
+
+    Notes
+    -----
+    A training step leaves everything on the device and waits for nothing: scores are added up there and read at the end
+    of the epoch.
     """
 
     def __init__(self, net: nn.Module, config: TrainConfig, cache: SliceCache, steps_per_epoch: int) -> None:
@@ -121,6 +126,8 @@ class SegmentationModule(lightning.LightningModule):
         average = config.optimisation.average
         self.average = MovingAverage(self.net, average) if average else None
         self.epoch_metrics: dict[str, float] = {}
+        if config.hardware.compile:
+            self.net.compile()  # after the average has copied it
         self._cache_patients, self._steps_per_epoch = cache.patients, steps_per_epoch
         self._training_sums = self._validation_sums = torch.zeros(0)
 
@@ -167,11 +174,12 @@ class SegmentationModule(lightning.LightningModule):
         self._training_sums[:3] += counts
         self._training_sums[3] += loss.detach() * len(targets)
         self._training_sums[4] += len(targets)
-        return loss
+        return loss * batch.weight
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Let the moving average follow."""
-        if self.average is not None:
+    def on_train_batch_end(self, outputs: Any, batch: SliceBatch, batch_idx: int) -> None:
+        """Let the moving average follow each step of the optimiser."""
+        stepped = (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0 or self.trainer.is_last_batch
+        if self.average is not None and stepped:
             self.average.update(self.net)
 
     def on_validation_epoch_start(self) -> None:
