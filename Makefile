@@ -20,9 +20,11 @@ check: $(STAMP)  ## style, types, and who may import whom
 bench: $(STAMP)  ## measures training on this machine and writes docs/performance.md
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.breakdown
-	$(BIN)/python -m benchmarks.layers
 	-$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.gpu --expect --tflops 989 --tbs 3.35
+	$(BIN)/python -m benchmarks.measures
+	$(BIN)/python -m benchmarks.layers
+	$(BIN)/python -m benchmarks.equality
 	$(BIN)/python -m benchmarks.page
 
 install: $(STAMP)  ## the package with everything to train, test and check, in .venv

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, networks=("unet",))
     parser.set_defaults(recipe="default")
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each variant, in turns")
+    parser.add_argument("--rounds", type=int, default=2, help="processes of each variant, in turns")
     parser.add_argument("--steps", type=int, default=3, help="steps that are measured in each")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), help="what to measure")
     parser.add_argument("--variant", choices=list(VARIANTS), help="measure this one, here")

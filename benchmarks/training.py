@@ -42,7 +42,7 @@ def add_rounds(parser: argparse.ArgumentParser, *, rounds: int = 5) -> None:
     """Add the options that bound how long is measured."""
     parser.add_argument("--rounds", type=int, default=rounds, help="rounds of each road, in turns")
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="a round ends after so long, but not before 2 steps"
+        "--seconds", type=float, default=10.0, help="a round ends after so long, but not before 2 steps"
     )
     parser.add_argument("--steps", type=int, default=1000, help="most steps in a round")
     parser.add_argument("--warmup", type=int, default=1, help="steps at the start of each round that do not count")
