@@ -82,6 +82,7 @@ def rate(case: Case, variant: str, steps: int) -> float:
 def _changed(variant: str) -> Iterator[None]:
     """Leave out what the variant leaves out while PyTorch trains."""
     settings: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(variant != "not deterministic")
     settings.fill_uninitialized_memory = variant == "memory filled"
     optimiser = torch.optim.AdamW
@@ -92,6 +93,8 @@ def _changed(variant: str) -> Iterator[None]:
     layout = torch.contiguous_format if variant == "contiguous" else torch.channels_last
     with patch.object(torch.optim, "AdamW", unfused), patch.object(torch, "channels_last", layout):
         yield
+    torch.use_deterministic_algorithms(before[0])
+    settings.fill_uninitialized_memory = before[1]
 
 
 def compare(network: str, options: argparse.Namespace) -> dict[str, Any]:

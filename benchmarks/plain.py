@@ -135,11 +135,16 @@ class PlainTraining:
         Slices in a step.
     device
         Where to train.
+
+    Attributes
+    ----------
+    net
+        The network, which every step changes.
     """
 
     def __init__(self, net: nn.Module, data: SliceFiles, batch_size: int, device: str = "cpu") -> None:
-        self._net, self._device = net.to(device).train(), device
-        self._optimiser = torch.optim.Adamax(self._net.parameters(), lr=5e-4)
+        self.net, self._device = net.to(device).train(), device
+        self._optimiser = torch.optim.Adamax(self.net.parameters(), lr=5e-4)
         order = RandomSampler(data, num_samples=_MANY)  # shuffled epoch after epoch
         self._loader = DataLoader(data, batch_size, sampler=order, num_workers=2, pin_memory=device == "cuda")
         self._batches: Iterator[Any] | None = None
@@ -160,7 +165,7 @@ class PlainTraining:
         """Train on one batch."""
         images, truth = images.to(self._device), truth.to(self._device)
         self._optimiser.zero_grad()
-        logits = self._net(images)
+        logits = self.net(images)
         loss = loss_of(logits, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()

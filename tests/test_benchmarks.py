@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, cold, gpu, layers, memory, page, training
+from benchmarks import breakdown, cold, equality, gpu, layers, measures, memory, page, training
 from benchmarks.data import Case, repeated
 from benchmarks.machine import matmul_peak
 from benchmarks.measure import Budget, Stopwatch, summary
@@ -180,6 +180,76 @@ def test_cold_process_tells_its_first_step(tmp_path: Path) -> None:
     assert 1e8 < told["peak_memory"] < 5e9
 
 
+def test_equality_scores_both_roads_with_every_seed(folder: Path, tmp_path: Path) -> None:
+    options = ("--networks", "unet", "--data", str(folder), *QUICK, "--seeds", "2", "--epochs", "2")
+    (row,) = run(equality.main, tmp_path / "o.json", *options)["networks"]
+    assert all(len(values) == 2 and 0 <= min(values) <= max(values) <= 1 for values in row["dice_patient"].values())
+    differences = [fast - slow for slow, fast in zip(*row["dice_patient"].values(), strict=True)]
+    assert row["largest_difference"] == pytest.approx(max(map(abs, differences)))
+
+
+def test_equality_trains_as_long_on_both_roads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = case_of(folder)
+    case = replace(case, config=replace(case.config, optimisation=replace(case.config.optimisation, epochs=2)))
+    steps = {"plain": 0, "gliomask": 0}
+
+    def counting(road: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            steps[road] += 1
+            return step(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(PlainTraining, "step", counting("plain", PlainTraining.step))
+    monkeypatch.setattr(SegmentationModule, "training_step", counting("gliomask", SegmentationModule.training_step))
+    equality.trained_plainly(case)
+    equality.trained_by_gliomask(case)
+    assert steps["plain"] == steps["gliomask"] > 0
+
+
+def test_unseen_patients_are_scored_by_their_slices(folder: Path) -> None:
+    """A network that calls everything tumour has the Dice of the tumour's share, patient by patient."""
+    case = case_of(folder)
+    cache = open_cache(case.index, SIZE)
+    rows = make_split(case.index, case.config.split).positions(case.index, "test")
+    share = float(cache.masks[rows].mean())  # of the only patient of the test set
+    assert len(set(cache.patients[rows].tolist())) == 1
+    net = nn.Conv2d(3, 1, 1)
+    nn.init.zeros_(net.weight)
+    nn.init.ones_(net.bias)  # type: ignore[arg-type]  # there is one
+    assert equality.dice_of_unseen(net, case) == pytest.approx(2 * share / (1 + share))
+
+
+def test_a_variant_is_measured_in_its_own_process(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "data", patients=5, slices=4, size=SIZE)
+    options = ("--networks", "resnet18", "--data", str(tmp_path / "data"), *QUICK, "--rounds", "1", "--steps", "1")
+    variants = ("--variants", "as it is", "contiguous")
+    (row,) = run(measures.main, tmp_path / "o.json", *options, *variants)["networks"]
+    assert {name: len(values) for name, values in row["rates"].items()} == {"as it is": 1, "contiguous": 1}
+    assert min(min(values) for values in row["rates"].values()) > 0
+
+
+def test_variants_leave_out_what_they_say() -> None:
+    """Each changes what a module asks PyTorch for, and nothing stays changed."""
+    settings: Any = torch.utils.deterministic
+    seen = {}
+    for variant in measures.VARIANTS:
+        with measures._changed(variant):
+            layout = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last).weight.is_contiguous()  # type: ignore[call-overload]
+            optimiser = torch.optim.AdamW([torch.zeros(1)], fused=True)
+            seen[variant] = (
+                layout, settings.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled(),
+                optimiser.defaults["fused"],
+            )  # fmt: skip
+    usual = (False, False, True, True)
+    assert seen.pop("contiguous") == (True, False, True, True)
+    assert seen.pop("memory filled") == (False, True, True, True)
+    assert seen.pop("not deterministic") == (False, False, False, True)
+    assert seen.pop("optimiser not fused") == (False, False, True, False)
+    assert set(seen.values()) == {usual}
+    assert (torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory) == (False, True)
+
+
 def test_layers_are_measured_in_every_layout(tmp_path: Path) -> None:
     options = ("--size", "8", "--channels", "4", "--batch-size", "1", "--seconds", "0", "--deterministic", "unfilled")
     found = run(layers.main, tmp_path / "o.json", *options)["seconds"]
@@ -259,5 +329,5 @@ def test_page_without_marks_is_refused(tmp_path: Path) -> None:
 
 def test_performance_page_has_marks_for_every_benchmark() -> None:
     text = page.PAGE.read_text()
-    for name in ("training", "breakdown", "layers", "memory", "gpu", "gpu-expected"):
+    for name in ("training", "breakdown", "measures", "equality", "layers", "memory", "gpu", "gpu-expected"):
         assert text.count(f"<!-- {name}: begin -->") == text.count(f"<!-- {name}: end -->") == 1, name
