@@ -9,7 +9,8 @@ import sys
 import pytest
 import torch
 
-from gliomask.training.machine import training_settings
+from gliomask.errors import TrainingError
+from gliomask.training.machine import memory_errors, training_settings
 
 FAULTS = """
 import resource, sys, torch
@@ -36,6 +37,15 @@ def test_freed_memory_is_used_again() -> None:
     }
     assert faults["give back"] > 90_000
     assert faults["keep"] < faults["give back"] / 10
+
+
+def test_exhausted_memory_is_said_with_its_cure() -> None:
+    with pytest.raises(TrainingError, match=r"machine's memory.*--micro-batch"), memory_errors():
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(TrainingError, match=r"device's memory.*--micro-batch"), memory_errors():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    with pytest.raises(RuntimeError, match="size of tensor"), memory_errors():
+        torch.ones(2) + torch.ones(3)
 
 
 def test_settings_are_put_back() -> None:

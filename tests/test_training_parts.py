@@ -20,7 +20,7 @@ from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
 from gliomask.training import environment, precision
 from gliomask.training.callbacks import RunWriter, overlays
-from gliomask.training.loading import example_positions
+from gliomask.training.loading import example_positions, fits
 from gliomask.training.module import (
     MovingAverage,
     SegmentationModule,
@@ -94,6 +94,17 @@ def test_the_optimiser_is_the_one_that_was_asked_for(name: Any, kind: type) -> N
     assert type(made["optimizer"]) is kind
     assert (group["initial_lr"], group["weight_decay"]) == (0.01, 0.1 if name == "adamw" else 0)
     assert made["lr_scheduler"]["interval"] == "step"
+
+
+@pytest.mark.parametrize(("free", "expected"), [(2.01, True), (1.99, False)])
+def test_slices_go_to_a_gpu_if_half_of_its_memory_holds_them(
+    free: float, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = small_cache()
+    size = cache.images.nbytes + cache.masks.nbytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * size, 10 * size))
+    assert fits(cache, torch.device("cuda")) is expected
+    assert not fits(cache, torch.device("cpu"))
 
 
 def test_a_training_step_waits_for_no_device(monkeypatch: pytest.MonkeyPatch) -> None:

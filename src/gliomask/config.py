@@ -135,7 +135,7 @@ class HardwareConfig:
     """Most slices that a device takes at once, where memory is short: gradients of the parts of a batch are added up.
     Batch norm and the Dice loss then see the parts, not the batch. 0 takes a batch whole."""
     compile: bool = False
-    """Compile the network: half a minute or more at the start; pays on a GPU, not on a CPU (docs/performance.md)."""
+    """Compile the network: a minute at the start; no gain on a CPU, not measured on a GPU (docs/performance.md)."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
 from gliomask.training.export import export
 from gliomask.training.loading import SliceData
-from gliomask.training.machine import training_settings
+from gliomask.training.machine import memory_errors, training_settings
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
 from gliomask.training.run_folder import RunFolder
@@ -92,7 +92,7 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     UsageError
         If a run of this name exists already and is not to be resumed, or the machine lacks the hardware asked for.
     TrainingError
-        If the loss is no longer a number.
+        If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
         If the run to resume was started on other data.
     DataError, WeightsError
@@ -130,7 +130,8 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         if is_main_process():
             _write_beginning(run, config, split)
         if not stopped_early(run, config):
-            trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
+            with memory_errors():
+                trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
         contract = export(run)
         _log.info("exported %s, validation Dice %.4f", run.model, contract.scores["validation_dice"])

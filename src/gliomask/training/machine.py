@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from gliomask.errors import TrainingError
+
 _MALLOPT = {"M_TRIM_THRESHOLD": (-1, -1), "M_MMAP_MAX": (-4, 0)}
 """Parameters of glibc's mallopt(3), with their numbers in malloc.h and their values for "never"."""
 
@@ -30,6 +32,27 @@ def keep_freed_memory() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return all(libc.mallopt(number, value) == 1 for number, value in _MALLOPT.values())
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Say in one line that memory is short, and what helps.
+
+    Raises
+    ------
+    TrainingError
+        In place of PyTorch's error, which is a page long on a GPU and a plain RuntimeError on a CPU.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        on_device = isinstance(error, torch.OutOfMemoryError)
+        if not on_device and "can't allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            f"a batch does not fit into the {'device' if on_device else 'machine'}'s memory; expected room for it; "
+            "take it in parts with --micro-batch 4 (or 2, 1) in a run of another --name"
+        ) from error
 
 
 @contextmanager
