@@ -30,7 +30,7 @@ DEMO = TrainConfig(
     image_size=96,
     model=ModelConfig(model="unet"),
     split=SplitConfig(split="fold", folds=4, fold=0),
-    optimisation=OptimisationConfig(epochs=5, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
+    optimisation=OptimisationConfig(epochs=8, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
 )
 """Small and quick, to show the road; `gliomask train` without options trains properly."""
 PHANTOMS, PHANTOM_SIZE = 24, 128
