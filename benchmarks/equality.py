@@ -3,9 +3,9 @@
 python -m benchmarks.equality
 python -m benchmarks.equality --networks unet --image-size 32 --batch-size 4 --seeds 1 --epochs 1 --patients 4
 
-Both train the original recipe (Adamax, the same augmentation, no moving average) for as many steps over the same
-patients, each road with every seed. The last weights are then scored by one and the same code in float32: Dice over all
-slices of each patient that neither has seen, at the network's size.
+Both train the original recipe (Adamax, the same augmentation, no moving average) on as many slices of the same patients
+(gliomask's last batch of an epoch may be smaller), each road with every seed. The last weights are then scored by one
+and the same code in float32: Dice over all slices of each patient that neither has seen, at the network's size.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def compare(case: Case, seeds: int, epochs: int) -> dict[str, Any]:
 
 
 def trained_plainly(case: Case) -> nn.Module:
-    """Train with the plain loop for the steps of the case's epochs."""
+    """Train with the plain loop on as many slices as the case's epochs hold, in whole batches."""
     torch.manual_seed(case.config.seed)  # decides order and augmentation
     training = plain_training(case)
     steps = case.config.optimisation.epochs * len(case.training_files()) // case.batch_size

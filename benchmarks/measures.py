@@ -91,10 +91,12 @@ def _changed(variant: str) -> Iterator[None]:
         return optimiser(*arguments, **(named | {"fused": variant != "optimiser not fused"}))
 
     layout = torch.contiguous_format if variant == "contiguous" else torch.channels_last
-    with patch.object(torch.optim, "AdamW", unfused), patch.object(torch, "channels_last", layout):
-        yield
-    torch.use_deterministic_algorithms(before[0])
-    settings.fill_uninitialized_memory = before[1]
+    try:
+        with patch.object(torch.optim, "AdamW", unfused), patch.object(torch, "channels_last", layout):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        settings.fill_uninitialized_memory = before[1]
 
 
 def compare(network: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -232,10 +232,11 @@ def test_a_variant_is_measured_in_its_own_process(tmp_path: Path) -> None:
 def test_variants_leave_out_what_they_say() -> None:
     """Each changes what a module asks PyTorch for, and nothing stays changed."""
     settings: Any = torch.utils.deterministic
+    convolution: Any = nn.Conv2d(4, 4, 3)  # whose annotations lack the memory format
     seen = {}
     for variant in measures.VARIANTS:
         with measures._changed(variant):
-            layout = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last).weight.is_contiguous()  # type: ignore[call-overload]
+            layout = convolution.to(memory_format=torch.channels_last).weight.is_contiguous()
             optimiser = torch.optim.AdamW([torch.zeros(1)], fused=True)
             seen[variant] = (
                 layout, settings.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled(),

@@ -157,11 +157,6 @@ def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
     return torch.addcmul(torch.addcmul(shifts, y[:, None, None], rows), x[:, None], columns)
 
 
-def change_intensities(planes: Tensor, parameters: AugmentationParameters) -> Tensor:
-    """Apply gain, offset, noise and dropped channels to normalised (B, 3, H, W) float32 slices."""
-    return _change_intensities(planes, parameters, _on(planes.device, parameters))
-
-
 def _on(device: torch.device, parameters: AugmentationParameters) -> tuple[Tensor, ...]:
     """Return matrix, gain, offset, noise, place of the noise, dropped channels and single slice, on a device.
 
@@ -177,9 +172,26 @@ def _on(device: torch.device, parameters: AugmentationParameters) -> tuple[Tenso
     return matrix.reshape(count, 2, 3), gain, offset, noise, start[:, 0].long(), drop > 0.5, single > 0.5
 
 
-def _change_intensities(planes: Tensor, parameters: AugmentationParameters, on_device: tuple[Tensor, ...]) -> Tensor:
-    """Do what was drawn; ``parameters``, which lie in the memory of the host, tell what need not be done."""
-    _, gain, offset, noise, start, drop, _ = on_device
+def change_intensities(
+    planes: Tensor, parameters: AugmentationParameters, on_device: tuple[Tensor, ...] | None = None
+) -> Tensor:
+    """Apply gain, offset, noise and dropped channels.
+
+    Parameters
+    ----------
+    planes
+        (B, 3, H, W) float32, normalised.
+    parameters
+        What was drawn; they lie in the memory of the host and tell what need not be done.
+    on_device
+        The same where the slices lie, if it is there already.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, H, W) float32.
+    """
+    _, gain, offset, noise, start, drop, _ = _on(planes.device, parameters) if on_device is None else on_device
     if (parameters.gain != 1).any() or parameters.offset.any():
         planes = torch.addcmul(offset[:, :, None, None], planes, gain[:, :, None, None])
     if parameters.noise.any():
@@ -232,7 +244,7 @@ def augment(
         on_device = _on(device, parameters)
         planes, targets = resample(to_planes(images), masks, on_device[0])
         statistics = torch.where(on_device[-1][:, :, None], slice_statistics, volume_statistics)
-        return _change_intensities(normalise_planes(planes, statistics), parameters, on_device), targets
+        return change_intensities(normalise_planes(planes, statistics), parameters, on_device), targets
 
 
 def prepare(images: Tensor, masks: Tensor, *, statistics: Tensor) -> tuple[Tensor, Tensor]:
