@@ -176,14 +176,14 @@ def test_training_options_are_passed_on(
 def test_testing_scores_the_test_part_of_the_run(front_door: ModuleType, commands: list[list[str]]) -> None:
     run(front_door, "--run_name=mine", "--root_dir=lgg")
     options = parse(EvaluateOptions, "evaluate", commands[0][1:])
-    assert (options.data, options.model) == (Path("lgg"), Path("runs/mine"))
+    assert (options.data, options.model) == (Path("lgg"), "runs/mine")
     assert options.subset is None  # of a run, that is its test part
 
 
 def test_image_is_predicted_with_the_run(front_door: ModuleType, commands: list[list[str]]) -> None:
     run(front_door, "--test=False", "--run_name=mine", "--image_path=a slice.tif")
     options = parse(PredictOptions, "predict", commands[0][1:])
-    assert (options.inputs, options.model) == ((Path("a slice.tif"),), Path("runs/mine"))
+    assert (options.inputs, options.model) == ((Path("a slice.tif"),), "runs/mine")
     assert options.out == Path("runs/mine/predictions")
     assert options.overwrite
     assert not options.no_pictures

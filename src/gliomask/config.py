@@ -19,7 +19,7 @@ ModelName = Literal[
     "unet", "original-unet", "original-resnext", "resnet18", "resnet34", "resnet50", "resnext50", "resnext"
 ]
 RecipeName = Literal["original", "default"]
-SplitKind = Literal["patient", "fold", "slice", "buda10", "leak-by-patient", "leak-by-slice"]
+SplitKind = Literal["patient", "fold", "slice", "buda10", "all", "leak-by-patient", "leak-by-slice"]
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
@@ -37,6 +37,9 @@ class ModelConfig:
     """Network to train; `gliomask models` describes them (resnext is short for resnext50)."""
     encoder_weights: str = "none"
     """Where a ResNet encoder starts: imagenet (downloaded once, checksum verified), none, or a safetensors file."""
+    weights: str = "none"
+    """Trained model that the whole network starts from: a bundled model's name, run folder or model.onnx; or none.
+    --from names it and takes network, image size, normalisation and threshold from it, too."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class SplitConfig:
 
     split: SplitKind = "patient"
     """patient: 80/10/10 over patients. fold: cross-validation by patient. buda10: the ten published test patients are
-    the test set. slice: 80/10/10 over slices, so that patients leak from training to test; only to show it.
+    the test set. all: everybody else than those ten is trained on, and nobody chooses the epoch; for a model that is to
+    be given away. slice: 80/10/10 over slices, so that patients leak from training to test; only to show it.
     leak-by-patient, leak-by-slice: the pair that `gliomask leak` compares."""
     folds: int = 5
     """Number of folds of the fold split; giving it, or --fold, means --split fold."""
@@ -181,6 +185,10 @@ class TrainConfig:
             _require(value >= 0, name, value, ">= 0")
             _require(name in _EXTENTS or value <= 1, name, value, "a probability, 0 to 1")
         _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
+        stops = self.optimisation.early_stopping and self.split.split == "all"
+        _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation (split all)")
+        both = self.model.weights != "none" and self.model.encoder_weights not in {"none", "imagenet"}
+        _require(not both, "encoder_weights", self.model.encoder_weights, "none where weights are given")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         rule = f"0 to {self.split.folds - 1}, or -1 for all"
         _require(-1 <= self.split.fold < self.split.folds, "fold", self.split.fold, rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.cli.scores import group_rows, score_rows
 from gliomask.config import SubsetName
 from gliomask.errors import DataError, UsageError
+from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
     from gliomask.data.index import DatasetIndex
@@ -23,24 +24,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(OutputOptions):
-    """Score masks against the truth of a folder: those that a model predicts, or those that another program made."""
+    """Score masks against the truth of a folder: those that a model predicts, or those that another program made.
+
+    With neither --model nor --masks, the model that comes with gliomask is scored.
+    """
 
     data: tyro.conf.Positional[Path]
     """Folder in the Kaggle layout."""
-    model: Path | None = None
-    """Run folder (also of a cross-validation), or a model.onnx with its model.json beside it."""
+    model: str | None = None
+    """Run folder (also of a cross-validation), a model.onnx with its model.json beside it, or a bundled model."""
     masks: Path | None = None
     """Instead of a model: a folder of masks, <patient>.nii.gz or <patient>_<number>_mask.png (or .tif)."""
     split_of: Path | None = None
     """With --masks: run folder whose split --subset speaks of, to score the masks on that run's test patients."""
     subset: SubsetName | None = None
     """test, validation, train: that part of the run's split. unseen: patients the run neither trained nor validated on.
-    buda10: the ten published test patients. all: everybody. Without it: test for a run, everybody for masks; of a
-    cross-validation each patient is always predicted by the fold that has not seen it."""
+    buda10: the ten published test patients. all: everybody. Without it: test for a run, unseen for any other model,
+    everybody for masks; of a cross-validation each patient is always predicted by the fold that has not seen it."""
+    flair_alone: Flag = False
+    """Replace pre- and post-contrast T1 by FLAIR, as for a patient who has nothing else."""
+    one_by_one: Flag = False
+    """Predict every slice by itself, as for somebody who has nothing else, instead of whole volumes."""
     spacing: tuple[float, float, float] | None = None
     """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
     out: Path | None = None
-    """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, MASKS/scores) if not given."""
+    """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores) if not
+    given, with -flair-alone or -one-by-one behind it."""
     no_masks: Flag = False
     """Do not keep the predicted masks."""
     batch_size: int = 8
@@ -51,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     options = parse(EvaluateOptions, "evaluate", arguments)
     _check(options)
+    if options.model is None and options.masks is None:
+        options = replace(options, model=DEFAULT)
     from gliomask.evaluation.evaluate import evaluate
     from gliomask.evaluation.results import MASKS, write_evaluation
     from gliomask.evaluation.runs import data_facts, room_for_masks
@@ -81,8 +92,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: EvaluateOptions) -> None:
-    if (options.model is None) == (options.masks is None):
+    if options.model is not None and options.masks is not None:
         raise UsageError("expected either --model or --masks: what is to be scored")
+    if options.masks is not None and (options.flair_alone or options.one_by_one):
+        raise UsageError("--flair-alone and --one-by-one change what a model sees; expected neither with --masks")
     if options.split_of is not None and options.masks is None:
         raise UsageError(
             "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"
@@ -94,14 +107,14 @@ def _check(options: EvaluateOptions) -> None:
 
 
 def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource, Subset, dict[str, Any]]:
-    from gliomask.evaluation.evaluate import PredictedMasks
+    from gliomask.evaluation.evaluate import PredictedMasks, View
     from gliomask.evaluation.runs import model_facts
     from gliomask.evaluation.subsets import choose_subset, out_of_fold
     from gliomask.inference.predictor import Predictor
     from gliomask.training.cross_validation import CrossValidation
 
-    model = options.model or Path()
-    folds = CrossValidation(model)
+    model, view = options.model or DEFAULT, View(options.flair_alone, options.one_by_one)
+    folds = CrossValidation(Path(model))
     if folds.exists():
         if options.subset not in {None, "test"}:
             found = f"--subset {options.subset}: the folds of {model} test every patient once"
@@ -109,11 +122,13 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         subset, run_of = out_of_fold(index, folds)
         predictors = {run.path: Predictor.load(run.path, batch_size=options.batch_size) for run in folds.runs()}
         facts = model_facts([each.contract for each in predictors.values()], "out-of-fold", folds.name)
-        return PredictedMasks(lambda patient: predictors[run_of[patient.name].path]), subset, facts
+        masks = PredictedMasks(lambda patient: predictors[run_of[patient.name].path], view)
+        return masks, subset, facts | {"view": asdict(view)}
     predictor = Predictor.load(model, batch_size=options.batch_size)
-    name = options.subset or "test"
+    name = options.subset or ("test" if Path(model).is_dir() else "unseen")
     subset = choose_subset(index, model, name)
-    return PredictedMasks(lambda _: predictor), subset, model_facts([predictor.contract], name)
+    facts = model_facts([predictor.contract], name) | {"view": asdict(view)}
+    return PredictedMasks(lambda _: predictor, view), subset, facts
 
 
 def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource, Subset, dict[str, Any]]:
@@ -144,10 +159,14 @@ def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
 def _default_folder(options: EvaluateOptions) -> Path:
     if options.masks is not None:
         return options.masks / "scores"
-    model = options.model or Path()
+    model = Path(options.model or DEFAULT)
+    view = "-flair-alone" * options.flair_alone + "-one-by-one" * options.one_by_one
     if (model / "folds.json").is_file():
-        return model / "out-of-fold"
-    return (model if model.is_dir() else model.parent) / (options.subset or "test")
+        return model / f"out-of-fold{view}"
+    if model.is_dir():
+        return model / f"{options.subset or 'test'}{view}"
+    name = f"{options.subset or 'unseen'}{view}"
+    return model.parent / name if model.exists() else Path("evaluations") / model / name
 
 
 def _tell(printer: Printer, evaluation: Evaluation, written: dict[str, Any]) -> None:

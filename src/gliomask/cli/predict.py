@@ -12,6 +12,7 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.errors import DataError, UsageError
+from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
     from gliomask.inference.studies import Study
@@ -26,8 +27,8 @@ class PredictOptions(OutputOptions):
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Slices (TIFF or PNG), or folders of them; ``<name>_<number>`` files of a folder are one stack."""
-    model: Path
-    """Run folder, or a model.onnx with its model.json beside it."""
+    model: str = DEFAULT
+    """Bundled model (`gliomask models`), run folder, or a model.onnx with its model.json beside it."""
     out: Path = Path("predictions")
     """Folder for the results, one folder a study."""
     probabilities: Flag = False

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.config import RECIPES, TrainConfig, load_config, to_dict
+from gliomask.config import RECIPES, ModelConfig, TrainConfig, from_dict, load_config, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
 
@@ -34,6 +34,9 @@ class TrainOptions(OutputOptions):
     """Name of the run; its folder is RUNS/NAME. Folds are in RUNS/NAME/fold0 and so on."""
     runs: Path = Path("runs")
     """Folder of the runs."""
+    from_: Annotated[str, tyro.conf.arg(name="from")] = "none"
+    """Go on from a trained model: a bundled model's name (`gliomask models`), a run folder or a model.onnx. Network,
+    image size, normalisation and threshold are that model's."""
     config: Path | None = None
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False
@@ -98,9 +101,10 @@ def _train_folds(options: TrainOptions, printer: Printer, folder: Path, index: D
 
 
 def run_facts(run: RunFolder) -> dict[str, Any]:
-    """Return where a complete run lies, its epochs and its highest validation Dice."""
+    """Return where a complete run lies, its epochs and its highest validation Dice, None without validation."""
     rows = run.metrics()
-    return {"run": run.path, "model": run.model, "epochs": len(rows), "best": max(row["val_dice"] for row in rows)}
+    best = max((row["val_dice"] for row in rows if "val_dice" in row), default=None)
+    return {"run": run.path, "model": run.model, "epochs": len(rows), "best": best}
 
 
 def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
@@ -108,6 +112,7 @@ def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe", default=None)
     parser.add_argument("--config", default=None)
+    parser.add_argument("--from", dest="source", default=None)
     parser.add_argument("--name", default=name)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--resume", action="store_true")
@@ -120,19 +125,29 @@ def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
 
 
 def starting_point(known: argparse.Namespace) -> TrainConfig:
-    """Return the settings of the file or the recipe that was named.
+    """Return the settings of the file or the recipe that was named, and of the model to go on from.
 
     Raises
     ------
     UsageError
         If the file cannot be used, or starts from another recipe than the one that was named.
+    ModelFileError
+        If there is no such model.
     """
-    if known.config is None:
-        return RECIPES.get(known.recipe, RECIPES["default"])
-    config = load_config(Path(known.config))
-    if known.recipe not in {None, config.recipe}:
+    config = RECIPES.get(known.recipe, RECIPES["default"]) if known.config is None else load_config(Path(known.config))
+    if known.config is not None and known.recipe not in {None, config.recipe}:
         raise UsageError(f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}; give one of them")
-    return config
+    return config if known.source is None else _from_model(known.source, config)
+
+
+def _from_model(source: str, config: TrainConfig) -> TrainConfig:
+    """Return settings to go on from a trained model: what its weights were made for comes from it."""
+    from gliomask.models.trained import contract_of
+
+    contract = contract_of(source)
+    kept = {"image_size": contract.image_size, "normalisation": contract.normalisation, "threshold": contract.threshold}
+    model = from_dict(ModelConfig, {"model": contract.architecture, "weights": source})
+    return from_dict(TrainConfig, kept, replace(config, model=model))
 
 
 def with_folds(config: TrainConfig, known: argparse.Namespace) -> TrainConfig:

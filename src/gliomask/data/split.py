@@ -10,7 +10,7 @@ import dataclasses
 import json
 import typing
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,18 +156,6 @@ class Split:
         entries = (entry for part in ("train", "validation") for entry in self.parts[part])
         return frozenset(naming.case(entry.partition("/")[0]) for entry in entries)
 
-    def unseen_positions(self, index: DatasetIndex) -> NDArray[np.int64]:
-        """Return the slices of patients without any slice in train or validation; the index may be of other data.
-
-        Returns
-        -------
-        NDArray[np.int64]
-            (N,) row numbers, rising, as for `positions`.
-        """
-        seen = self.seen_cases()
-        rows = [naming.case(patient.name) not in seen for patient in index.patients for _ in patient.slices]
-        return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
-
     def _has_its_fold(self) -> bool:
         if self.kind != "fold":
             return self.fold is None and self.folds is None
@@ -178,6 +166,18 @@ class Split:
         if part not in self.parts:
             raise UsageError(f"no part {part!r}; expected one of {', '.join(PARTS)}")
         return frozenset(self.parts[part])
+
+
+def unseen_positions(index: DatasetIndex, seen: Collection[str]) -> NDArray[np.int64]:
+    """Return the slices of everybody but some persons (names without the date of the scan).
+
+    Returns
+    -------
+    NDArray[np.int64]
+        (N,) row numbers, rising, as for `Split.positions`.
+    """
+    rows = [naming.case(patient.name) not in seen for patient in index.patients for _ in patient.slices]
+    return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
 
 
 def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
@@ -207,7 +207,8 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
     folding = config.split == "fold"
     if folding and config.fold < 0:
         raise UsageError(f"fold is {config.fold}, all folds; expected one of them, 0 to {config.folds - 1}")
-    make = {"patient": _by_patient, "fold": _by_fold, "slice": _by_slice, "buda10": _buda10}.get(config.split, _leak)
+    known = {"patient": _by_patient, "fold": _by_fold, "slice": _by_slice, "buda10": _buda10, "all": _all}
+    make = known.get(config.split, _leak)
     return Split(
         kind=config.split,
         seed=config.split_seed,
@@ -323,6 +324,14 @@ def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ..
     _require(index, len(rest), 2, "patients beside the ten")
     validation, train = _draw(rest, _tenth(len(rest)), _generator(config, 0))
     return _parts(index, train, validation, test)
+
+
+def _all(index: DatasetIndex, _: SplitConfig) -> dict[str, tuple[str, ...]]:
+    held_back = {naming.case(name) for name in BUDA10}
+    people = _people(index)
+    train = [person for person in people if person not in held_back]
+    _require(index, len(train), 1, "patients beside the ten of buda10")
+    return _parts(index, train, [], [person for person in people if person in held_back])
 
 
 def _leak(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ...]]:

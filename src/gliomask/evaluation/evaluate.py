@@ -21,7 +21,16 @@ from gliomask.evaluation.results import Evaluation, PatientResult, collect
 from gliomask.evaluation.surfaces import Spacing, surface_scores
 from gliomask.inference.predictor import Predictor
 
-__all__ = ["GivenMasks", "MaskSource", "PredictedMasks", "Segmentation", "evaluate", "has_no_gap", "patients_at"]
+__all__ = [
+    "GivenMasks",
+    "MaskSource",
+    "PredictedMasks",
+    "Segmentation",
+    "View",
+    "evaluate",
+    "has_no_gap",
+    "patients_at",
+]
 
 _Progress = Callable[[int, int], None]
 
@@ -44,6 +53,22 @@ class MaskSource(Protocol):
         """Return the distance of slices, rows and columns in mm, if it is known."""
 
 
+@dataclass(frozen=True)
+class View:
+    """What a model gets to see of a patient, to learn what it does with less.
+
+    Attributes
+    ----------
+    flair_alone
+        Pre- and post-contrast T1 are replaced by FLAIR.
+    one_by_one
+        Every slice is predicted by itself, so that nothing is known of the volume's grey values.
+    """
+
+    flair_alone: bool = False
+    one_by_one: bool = False
+
+
 class PredictedMasks:
     """Masks that models make.
 
@@ -51,15 +76,23 @@ class PredictedMasks:
     ----------
     predictor_of
         Returns the model for a patient: the same for all, or the one of a cross-validation that has not seen it.
+    view
+        What the models get to see.
     """
 
-    def __init__(self, predictor_of: Callable[[PatientRecord], Predictor]) -> None:
-        self._predictor_of = predictor_of
+    def __init__(self, predictor_of: Callable[[PatientRecord], Predictor], view: View = View()) -> None:
+        self._predictor_of, self._view = predictor_of, view
 
     def segment(self, patient: PatientRecord, images: NDArray[np.uint8]) -> Segmentation:
         """Predict a patient."""
-        prediction = self._predictor_of(patient).predict(images)
-        return Segmentation(prediction.mask, prediction.probabilities)
+        predictor = self._predictor_of(patient)
+        if self._view.flair_alone:
+            images = images[..., 1:2].repeat(3, axis=3)
+        stacks = images[:, np.newaxis] if self._view.one_by_one else [images]
+        found = [predictor.predict(stack) for stack in stacks]
+        return Segmentation(
+            np.concatenate([each.mask for each in found]), np.concatenate([each.probabilities for each in found])
+        )
 
     def spacing(self, _: PatientRecord) -> Spacing | None:
         """Return None: slices in TIFF and PNG files do not tell."""

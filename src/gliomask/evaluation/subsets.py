@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gliomask.config import SplitConfig, SubsetName
 from gliomask.data import naming
 from gliomask.data.index import DatasetIndex
-from gliomask.data.split import Split, make_split
+from gliomask.data.split import Split, make_split, unseen_positions
 from gliomask.errors import UsageError
+from gliomask.models.trained import contract_of
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.run_folder import RunFolder
 
@@ -48,15 +49,16 @@ class Subset:
         return said
 
 
-def choose_subset(index: DatasetIndex, model: Path | None, name: SubsetName) -> Subset:
-    """Find the slices of a subset.
+def choose_subset(index: DatasetIndex, model: Path | str | None, name: SubsetName) -> Subset:
+    """Find the slices of a subset, and how many of its patients the model has seen.
 
     Parameters
     ----------
     index
         The data.
     model
-        Run folder, which holds a split; a file of a model, which does not; None for masks of another program.
+        Run folder, which holds a split; a file of a model or the name of a bundled one, which do not, but tell who was
+        trained on; None for masks of another program.
     name
         ``test``, ``validation``, ``train``: that part of the run's split. ``unseen``: patients that the run neither
         trained nor validated on. ``buda10``: the ten published test patients. ``all``: everybody.
@@ -70,11 +72,11 @@ def choose_subset(index: DatasetIndex, model: Path | None, name: SubsetName) -> 
     DataError
         If the ten named patients are not all there, or the split is damaged.
     """
-    split = RunFolder(model).split() if model is not None and model.is_dir() else None
-    positions = _positions(index, split, name)
+    split = RunFolder(Path(model)).split() if model is not None and Path(model).is_dir() else None
+    seen = _seen(model, split)
+    positions = _positions(index, split, seen, name)
     scored, whole = _scored(index, positions)
-    seen = None if split is None else len(scored & split.seen_cases())
-    return Subset(positions, seen, whole)
+    return Subset(positions, None if seen is None else len(scored & seen), whole)
 
 
 def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, dict[str, RunFolder]]:
@@ -101,8 +103,10 @@ def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, di
     """
     folds.check(index)
     runs = {name: run for run in folds.runs() for name in run.split().patients(index, "test")}
-    splits = [run.split() for run in folds.runs()]
-    seen = sum(len(_cases(split.patients(index, "test")) & split.seen_cases()) for split in splits)
+    seen = sum(
+        len(_cases(run.split().patients(index, "test")) & (_seen(run.path, run.split()) or frozenset()))
+        for run in folds.runs()
+    )
     return Subset(np.arange(index.slice_count), seen, whole_patients=True), runs
 
 
@@ -124,16 +128,30 @@ def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str]
     return scored, whole
 
 
-def _positions(index: DatasetIndex, split: Split | None, name: SubsetName) -> NDArray[np.int64]:
+def _seen(model: Path | str | None, split: Split | None) -> frozenset[str] | None:
+    """Return the persons a model was trained or chosen on, those of the model that it went on from among them.
+
+    None if that is not known.
+    """
+    split_cases = None if split is None else split.seen_cases()
+    if model is None or (split is not None and not RunFolder(Path(model)).contract.is_file()):
+        return split_cases
+    told = contract_of(model).training.get("cases")
+    return split_cases if told is None else frozenset(map(str, told)) | (split_cases or frozenset())
+
+
+def _positions(
+    index: DatasetIndex, split: Split | None, seen: frozenset[str] | None, name: SubsetName
+) -> NDArray[np.int64]:
     if name == "all":
         return np.arange(index.slice_count)
     if name == "buda10":
         return make_split(index, SplitConfig(split="buda10")).positions(index, "test")
+    if name == "unseen" and seen is not None:
+        return unseen_positions(index, seen)
     if split is None:
         raise UsageError(
             f"--subset {name} needs the run folder, which holds the split; expected --subset all or buda10"
         )
-    if name == "unseen":
-        return split.unseen_positions(index)
     split.check(index)
     return split.positions(index, name)

@@ -18,6 +18,7 @@ from gliomask.errors import ModelFileError
 from gliomask.files import file_sha256
 from gliomask.inference.engine import OnnxEngine
 from gliomask.models.contract import ModelContract, read_contract
+from gliomask.models.trained import DEFAULT, find_model
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,15 @@ class Predictor:
         self._engine, self.contract = engine, contract
 
     @classmethod
-    def load(cls, path: Path | str, *, batch_size: int = 8, threads: int = 0) -> Predictor:
-        """Load a run folder, or a model.onnx that has its model.json beside it.
+    def load(cls, source: Path | str = DEFAULT, *, batch_size: int = 8, threads: int = 0) -> Predictor:
+        """Load a run folder, a model.onnx that has its model.json beside it, or a bundled model by its name.
 
         Raises
         ------
         ModelFileError
             If either file is missing or damaged, or they do not belong together.
         """
-        path = Path(path)
-        model = path / "model.onnx" if path.is_dir() else path
-        if path.is_dir() and not model.is_file():
-            raise ModelFileError(
-                f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`, "
-                f"or export what there is with `gliomask export {path}`"
-            )
-        if model.suffix != ".onnx":
-            raise ModelFileError(f"{path}: not a model; expected a run folder or a .onnx file")
+        model = find_model(source)
         engine = OnnxEngine(model, batch_size=batch_size, threads=threads)
         contract = read_contract(model.with_suffix(".json"))
         if file_sha256(model) != contract.onnx_sha256:
@@ -113,7 +106,8 @@ class Predictor:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size)
         logits = fit.back(self._engine.logits(self._network_input(fit.images(images))))
-        probabilities = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+        scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
+        probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
         return Prediction(probabilities >= self.contract.threshold, probabilities, self.contract.threshold)
 
     def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -20,12 +20,15 @@ from gliomask.files import whole_file
 
 __all__ = ["CHANNELS", "FORMAT_VERSION", "ModelContract", "read_contract", "write_contract"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_EARLIER: Mapping[int, Mapping[str, Any]] = {1: {"temperature": 1.0}}
+"""What an earlier format lacks, and what its models did."""
 CHANNELS = ("pre", "flair", "post")
 """Pre-contrast T1, FLAIR, post-contrast T1."""
 _SMALLEST_IMAGE = 32
 _TRAINING_KINDS: Mapping[str, type] = {
-    "fingerprint": str, "split": str, "recipe": str, "epochs": int, "seed": int, "patients": int,
+    "fingerprint": str, "split": str, "recipe": str, "epochs": int, "seed": int, "patients": int, "cases": list,
+    "stride_in_1x1": bool,
 }  # fmt: skip
 
 
@@ -52,11 +55,14 @@ class ModelContract:
     onnx_sha256: str
     """SHA-256 of model.onnx, 64 lower-case hexadecimal digits."""
     training: dict[str, Any]
-    """Where it comes from: fingerprint, split, recipe (str), epochs, seed, patients (int), and other plain values."""
+    """Where it comes from: fingerprint, split, recipe (str), epochs, seed, patients (int), the persons it was trained
+    or chosen on (cases, list of str), and other plain values."""
     scores: dict[str, Any]
     """Scores by name; plain values, finite or None."""
     versions: dict[str, str]
     """Versions of the libraries that trained and exported it."""
+    temperature: float = 1.0
+    """Logits are divided by it before they become probabilities (Guo et al. 2017), above 0."""
     channels: tuple[str, ...] = CHANNELS
     """Input channels in order."""
     format_version: int = FORMAT_VERSION
@@ -74,12 +80,13 @@ class ModelContract:
         _require(_is(size, int) and size >= _SMALLEST_IMAGE, self, "image_size", f"an integer >= {_SMALLEST_IMAGE}")
         _require(self.normalisation in names, self, "normalisation", " or ".join(names))
         _require(_is(threshold, float, int) and 0 < threshold < 1, self, "threshold", "a number between 0 and 1")
+        _require(_is(self.temperature, float, int) and self.temperature > 0, self, "temperature", "a number above 0")
         _require(_is_sha256(self.onnx_sha256), self, "onnx_sha256", "64 lower-case hexadecimal digits")
         for field in ("training", "scores", "versions"):
             plain = isinstance(getattr(self, field), dict) and _is_plain(getattr(self, field))
             _require(plain, self, field, "a mapping of plain, finite values")
         for field, kind in _TRAINING_KINDS.items():
-            fits = field not in self.training or _is(self.training[field], kind)
+            fits = field not in self.training or type(self.training[field]) is kind
             _require(fits, self, "training", f"{field} of type {kind.__name__}")
         _require(all(isinstance(v, str) for v in self.versions.values()), self, "versions", "texts")
 
@@ -114,7 +121,9 @@ def read_contract(path: Path) -> ModelContract:
     if not isinstance(values, dict):
         raise ModelFileError(f"{path}: holds {type(values).__name__}; expected an object; export the model again")
     version = values.get("format_version")
-    if version != FORMAT_VERSION:
+    if isinstance(version, int) and version in _EARLIER and version is not True:
+        values = {**_EARLIER[version], **values, "format_version": FORMAT_VERSION}
+    elif version != FORMAT_VERSION:
         raise ModelFileError(f"{path}: format_version is {version!r}; expected {FORMAT_VERSION}; upgrade gliomask")
     names = {field.name for field in fields(ModelContract)}
     wrong = sorted(names ^ set(values))

@@ -57,21 +57,22 @@ class RunWriter(Checkpoint):
     def _write(self, trainer: lightning.Trainer, module: SegmentationModule) -> None:
         row = {"epoch": float(trainer.current_epoch), "step": float(trainer.global_step), **module.epoch_metrics}
         row["seconds"] = round(time.perf_counter() - self._start, 2)
-        best = max((past["val_dice"] for past in self._rows), default=-1.0)
-        if row["val_dice"] > best:
-            extra = {"epoch": trainer.current_epoch, "val_dice": row["val_dice"]}
+        score = row.get("val_dice")  # None where nobody is validated on: then the last epoch is the one to keep
+        is_best = score is None or score > max((past["val_dice"] for past in self._rows), default=-1.0)
+        if is_best:
+            extra = {"epoch": trainer.current_epoch, "val_dice": score}
             for stale in (self._run.contract, self._run.model):  # describes weights that are no longer the best
                 stale.unlink(missing_ok=True)
             save_weights(self._run.best, module.averaged_net, name=self._architecture, extra=extra)
         self._rows.append(row)
         self._run.write_metrics(self._rows)
         _log.info(
-            "epoch %d of %d: train loss %.4f, validation Dice %.4f%s, %.0f s",
+            "epoch %d of %d: train loss %.4f%s%s, %.0f s",
             trainer.current_epoch + 1,
             trainer.max_epochs,
             row["train_loss"],
-            row["val_dice"],
-            " (best)" if row["val_dice"] > best else "",
+            "" if score is None else f", validation Dice {score:.4f}",
+            " (best)" if is_best and score is not None else "",
             row["seconds"],
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import nn
 
 from gliomask.config import TrainConfig
@@ -17,6 +18,7 @@ from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import ModelContract, write_contract
+from gliomask.models.trained import seen_by
 from gliomask.training.environment import versions
 from gliomask.training.run_folder import RunFolder
 
@@ -24,8 +26,15 @@ TOLERANCE = 1e-3
 """Largest allowed difference of a probability between the trained network and the exported one."""
 
 
-def export(run: RunFolder) -> ModelContract:
+def export(run: RunFolder, temperature: float = 1.0) -> ModelContract:
     """Export the best weights of a run and verify the result.
+
+    Parameters
+    ----------
+    run
+        A training of at least one epoch.
+    temperature
+        What logits are divided by before they become probabilities, see `gliomask.training.temperature`.
 
     Returns
     -------
@@ -41,7 +50,7 @@ def export(run: RunFolder) -> ModelContract:
     """
     config = run.config()
     net, metadata = load_model(run.best)
-    exported = _to_onnx(net.eval(), config.image_size)
+    exported = to_onnx(net, config.image_size)
     difference = largest_difference(net, exported, config.image_size)
     if difference > TOLERANCE:
         raise ModelFileError(
@@ -54,8 +63,9 @@ def export(run: RunFolder) -> ModelContract:
         image_size=config.image_size,
         normalisation=config.normalisation,
         threshold=config.threshold,
-        training=_training_facts(config, run),
+        training=_training_facts(config, run) | {"stride_in_1x1": metadata["stride_in_1x1"]},
         scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
+        temperature=temperature,
         versions=versions(),
         onnx_sha256=hashlib.sha256(exported).hexdigest(),
     )
@@ -75,11 +85,22 @@ def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
         "epochs": len(run.metrics()),
         "seed": config.seed,
         "encoder_weights": config.model.encoder_weights,
+        "weights": config.model.weights,
+        "cases": sorted(split.seen_cases() | seen_by(config.model.weights)),
     }
 
 
-def _to_onnx(net: nn.Module, size: int) -> bytes:
-    """Return the ONNX file of a network for (batch, 3, size, size) float32 input."""
+def to_onnx(net: nn.Module, size: int) -> bytes:
+    """Return the ONNX file of a network in evaluation mode for (batch, 3, size, size) float32 input.
+
+    Weights keep their names and values (the runtime folds the batch norm when it loads the file), so that a network to
+    train on can be had from the file again: `gliomask.models.onnx_weights.load_trained`.
+
+    Raises
+    ------
+    ModelFileError
+        If the exporter fails.
+    """
     example = torch.zeros(2, 3, size, size)
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
@@ -89,13 +110,14 @@ def _to_onnx(net: nn.Module, size: int) -> bytes:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter warns of its own internals
             program = torch.onnx.export(
-                net,
+                net.eval(),
                 (example,),
                 input_names=["slices"],
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 dynamo=True,
                 verbose=False,
+                optimize=False,
             )
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -104,6 +126,8 @@ def _to_onnx(net: nn.Module, size: int) -> bytes:
         raise ModelFileError(
             "the exporter returned nothing; expected an ONNX program; check the versions of torch and onnx"
         )
+    fold_constants(program.model)
+    remove_unused_nodes(program.model)
     serialised: bytes = program.model_proto.SerializeToString()
     return serialised
 

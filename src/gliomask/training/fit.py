@@ -15,17 +15,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 
-from gliomask.config import TrainConfig, save_config
+from gliomask.config import ModelConfig, TrainConfig, save_config
 from gliomask.data.batches import Share
-from gliomask.data.cache import open_cache
+from gliomask.data.cache import SliceCache, open_cache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import DataError, UsageError
+from gliomask.models.checkpoint import load_model
+from gliomask.models.onnx_weights import load_trained
+from gliomask.models.padding import PaddedSegmenter
 from gliomask.models.registry import build_model
 from gliomask.training.callbacks import OverlayWriter, RunWriter
 from gliomask.training.cross_validation import CrossValidation
@@ -37,6 +42,7 @@ from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.state import SafetensorsCheckpointIO, load_state
+from gliomask.training.temperature import network_temperature
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +129,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     with torch.random.fork_rng(), training_settings(_accelerator_name(config)), _quiet_lightning():
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
-        net = build_model(config.model.model, encoder_weights="none" if resuming else config.model.encoder_weights)
+        net = _network(config.model, resuming=resuming)
         plans = data.plans(Share(0, trainer.world_size))
         trainer.accumulate_grad_batches = plans.parts
         module = SegmentationModule(net, config, cache, steps_per_epoch=plans.steps)
@@ -133,9 +139,30 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
             with memory_errors():
                 trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
-        contract = export(run)
-        _log.info("exported %s, validation Dice %.4f", run.model, contract.scores["validation_dice"])
+        contract = export(run, run_temperature(run, cache, data.validation))
+        score = contract.scores["validation_dice"]
+        told = "" if score is None else f", validation Dice {score:.4f}, temperature {contract.temperature:.2f}"
+        _log.info("exported %s%s", run.model, told)
     return run
+
+
+def run_temperature(run: RunFolder, cache: SliceCache, validation: NDArray[np.int64]) -> float:
+    """Fit the temperature of a run's best weights on its validation part; 1 where there is none.
+
+    Raises
+    ------
+    ModelFileError
+        If the weights are missing or damaged.
+    """
+    net, _ = load_model(run.best)
+    return network_temperature(net, cache, validation, run.config().normalisation)
+
+
+def _network(config: ModelConfig, *, resuming: bool) -> PaddedSegmenter:
+    """Build the network with the weights that it starts from; a resumed training reads its own later."""
+    if config.weights == "none" or resuming:
+        return build_model(config.model, encoder_weights="none" if resuming else config.encoder_weights)
+    return load_trained(config.weights, config.model)
 
 
 def trial_folder(folder: Path, options: FitOptions) -> Path:
@@ -242,8 +269,10 @@ def _accelerator_name(config: TrainConfig) -> str:
 def _trainer(
     config: TrainConfig, run: RunFolder, data: SliceData, options: FitOptions, *, first_epoch: int
 ) -> lightning.Trainer:
-    hardware, optimisation = config.hardware, config.optimisation
-    callbacks: list[Callback] = [RunWriter(run, config.model.model, first_epoch), OverlayWriter(data.examples())]
+    hardware, optimisation, validated = config.hardware, config.optimisation, len(data.validation) > 0
+    callbacks: list[Callback] = [RunWriter(run, config.model.model, first_epoch)]
+    if validated:
+        callbacks.append(OverlayWriter(data.examples()))
     if optimisation.early_stopping:
         callbacks.append(EarlyStopping("val_dice", mode="max", patience=optimisation.early_stopping))
     if options.progress:
@@ -258,7 +287,7 @@ def _trainer(
             precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
             max_epochs=1 if options.fast_dev_run else optimisation.epochs,
             limit_train_batches=one_batch,
-            limit_val_batches=one_batch,
+            limit_val_batches=one_batch if validated else 0,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             deterministic=True,

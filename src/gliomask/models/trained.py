@@ -1,0 +1,75 @@
+"""Trained models by name or place: which file is meant, and what is known of it. Needs no PyTorch.
+
+What a user writes is, in this order, a file or folder that exists, or the name of a bundled model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gliomask.errors import ModelFileError
+from gliomask.models.contract import ModelContract, read_contract
+
+BUNDLED = Path(__file__).resolve().parent / "bundled"
+"""Folder of the models that come with the package: NAME.onnx, NAME.json and the card NAME.md."""
+DEFAULT = "lgg-resnet18"
+"""Name of the model that is used where none is named."""
+
+
+def bundled_models() -> Mapping[str, Path]:
+    """Return the models that come with the package, ``model.onnx`` by name, the default first."""
+    found = {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
+    return dict(sorted(found.items(), key=lambda item: item[0] != DEFAULT))
+
+
+def find_model(source: Path | str) -> Path:
+    """Return the ONNX file of a run folder, a file, or a bundled model's name.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such thing, or the run is not exported.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "model.onnx").is_file():
+            raise ModelFileError(
+                f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`, "
+                f"or export what there is with `gliomask export {path}`"
+            )
+        return path / "model.onnx"
+    bundled = bundled_models()
+    if not path.exists() and str(source) in bundled:
+        return bundled[str(source)]
+    if path.suffix != ".onnx":
+        names = ", ".join(bundled) or "none is bundled"
+        raise ModelFileError(f"{path}: not a model; expected a run folder, a .onnx file or a name ({names})")
+    return path
+
+
+def contract_of(source: Path | str) -> ModelContract:
+    """Read what is known of a model, named as for `find_model`.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such model, or its model.json is damaged.
+    """
+    return read_contract(find_model(source).with_suffix(".json"))
+
+
+def seen_by(source: Path | str) -> frozenset[str]:
+    """Return the persons that a model was trained or chosen on; nobody for ``none``.
+
+    Raises
+    ------
+    ModelFileError
+        As `contract_of`; or if its model.json does not tell.
+    """
+    if str(source) == "none":
+        return frozenset()
+    cases = contract_of(source).training.get("cases")
+    if cases is None:
+        raise ModelFileError(f"{source}: does not say who it was trained on; export it again")
+    return frozenset(map(str, cases))
