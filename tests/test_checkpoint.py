@@ -158,7 +158,7 @@ def test_contract_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("format_version", 2), ("format_version", None), ("format_version", True), ("name", ""), ("name", 3),
+        ("format_version", 3), ("format_version", None), ("format_version", True), ("name", ""), ("name", 3),
         ("architecture", None), ("channels", ["flair", "pre", "post"]), ("channels", "pre"), ("image_size", 16),
         ("image_size", 256.0), ("image_size", True), ("normalisation", "none"), ("normalisation", []),
         ("threshold", 0), ("threshold", 1), ("threshold", "0.5"), ("onnx_sha256", "0" * 63), ("onnx_sha256", "X" * 64),

@@ -167,12 +167,6 @@ def test_missing_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 
-def test_model_is_required(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit) as left:
-        predict(tmp_path)
-    assert left.value.code == 2
-
-
 def test_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_known_patient(tmp_path, "case", FOUND, None)
     (tmp_path / "out").write_text("a file")
@@ -225,7 +219,7 @@ def test_evaluation_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str],
 def test_split_needs_the_run(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = patients(tmp_path / "data", 1)
     assert main(["evaluate", str(data), "--model", model]) == 2
-    assert "--subset test needs the run folder" in capsys.readouterr().err
+    assert "--subset unseen needs the run folder" in capsys.readouterr().err
 
 
 def test_run_without_split_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

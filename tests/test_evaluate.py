@@ -236,18 +236,18 @@ def test_part_of_other_data_is_refused(tmp_path: Path, index: DatasetIndex) -> N
 
 
 def test_everybody_needs_no_split(tmp_path: Path, index: DatasetIndex) -> None:
-    assert choose_subset(index, tmp_path / "model.onnx", "all").positions.tolist() == list(range(index.slice_count))
+    assert choose_subset(index, write_known_model(tmp_path), "all").positions.tolist() == list(range(index.slice_count))
 
 
 @pytest.mark.parametrize("subset", ["train", "validation", "test", "unseen"])
 def test_part_needs_the_run_folder(tmp_path: Path, index: DatasetIndex, subset: Any) -> None:
     with pytest.raises(UsageError, match="expected --subset all or buda10"):
-        choose_subset(index, tmp_path / "model.onnx", subset)
+        choose_subset(index, write_known_model(tmp_path), subset)
 
 
 def test_ten_published_patients_need_no_run(tmp_path: Path) -> None:
     index = simulated(*BUDA10, *(f"TCGA_ZZ_{number:04}_20000101" for number in range(3)))
-    rows = choose_subset(index, tmp_path / "model.onnx", "buda10").positions
+    rows = choose_subset(index, write_known_model(tmp_path), "buda10").positions
     assert rows is not None
     assert rows.tolist() == list(range(20))
 
@@ -394,7 +394,6 @@ def test_patients_without_a_mask_are_named(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "expected either --model or --masks"),
         (["--masks", "a", "--model", "b"], "expected either --model or --masks"),
         (["--model", "a", "--split-of", "b"], "expected no --split-of with a model"),
         (["--model", "a", "--spacing", "0", "1", "1"], "expected three distances above 0"),

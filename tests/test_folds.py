@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from builders import patient_name, write_patient
+from builders import patient_name, write_known_model, write_patient
 from gliomask.config import HardwareConfig, SplitConfig, TrainConfig
 from gliomask.data import naming
 from gliomask.data.augmentation import augment
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError, SplitMismatchError, UsageError
+from gliomask.models.contract import ModelContract, read_contract
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training import precision
@@ -35,17 +36,10 @@ class Killed(BaseException):
     """The process is gone; nothing may catch this."""
 
 
-class NoContract:
-    """What an export returns."""
-
-    scores = {"validation_dice": 0.0}  # noqa: RUF012 - never changed
-
-
-def pretend_export(run: RunFolder) -> NoContract:
+def pretend_export(run: RunFolder, _: float) -> ModelContract:
     """Leave the files of an export without the seconds that one takes."""
-    run.model.write_text("model")
-    run.contract.write_text("{}")
-    return NoContract()
+    write_known_model(run.path)
+    return replace(read_contract(run.contract), scores={"validation_dice": 0.0})
 
 
 def dying_after(steps: float) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ from gliomask.data.split import Split, leak_splits, load_split, make_split, save
 from gliomask.errors import DataError, SplitMismatchError, UsageError
 from gliomask.evaluation.counts import SliceCounts
 from gliomask.evaluation.results import Evaluation, PatientResult, collect
+from gliomask.models.contract import ModelContract, read_contract
 from gliomask.reporting.leak import LeakResult, leak_figure, leak_numbers, leak_paragraph, read_leak, verdict
 from gliomask.training import fit as fit_module
 from gliomask.training.folds import fit_leak
@@ -268,16 +269,10 @@ def test_damaged_numbers_are_refused(tmp_path: Path, text: str) -> None:
 # --- the trainings
 
 
-class NoContract:
-    """What an export returns."""
-
-    scores = {"validation_dice": 0.0}  # noqa: RUF012 - never changed
-
-
-def pretend_export(run: RunFolder) -> NoContract:
+def pretend_export(run: RunFolder, _: float) -> ModelContract:
     """Export a model that is known, in no time; by slice a better one."""
     write_known_model(run.path, cut=100 if run.name == "by-slice" else 140)
-    return NoContract()
+    return replace(read_contract(run.contract), scores={"validation_dice": 0.0})
 
 
 @pytest.fixture

@@ -1,0 +1,304 @@
+"""Trained models by name, weights that go on, temperatures, and what a model sees of a patient."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from builders import block, flair_of, patient_name, tiny_dataset, write_known_model, write_patient
+from gliomask.cli.app import main
+from gliomask.config import ModelConfig, SplitConfig, TrainConfig
+from gliomask.data.index import DatasetIndex, build_index
+from gliomask.data.records import PatientRecord
+from gliomask.data.split import BUDA10, make_split
+from gliomask.errors import ModelFileError, UsageError
+from gliomask.evaluation.evaluate import PredictedMasks, View
+from gliomask.evaluation.subsets import choose_subset
+from gliomask.inference.predictor import Predictor
+from gliomask.models import trained
+from gliomask.models.checkpoint import load_model
+from gliomask.models.contract import read_contract, write_contract
+from gliomask.models.onnx_weights import halve, load_trained
+from gliomask.models.trained import bundled_models, contract_of, find_model, seen_by
+from gliomask.training.export import largest_difference
+from gliomask.training.run_folder import RunFolder
+from gliomask.training.temperature import fit_temperature
+from tiny_runs import RESUME, same_run, tensors_of, tiny_config, tiny_index, train
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+    return tiny_index(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Train a real network for an epoch and export it."""
+    return train(index, tiny_config("resnet18", epochs=1), tmp_path_factory.mktemp("runs") / "first", exported=True)
+
+
+# --- names
+
+
+def test_what_is_not_there_is_told_what_could_be(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"expected a run folder, a \.onnx file or a name"):
+        find_model("no-such-model")
+
+
+def test_a_bundled_model_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = write_known_model(tmp_path / "bundled")
+    for ending in (".onnx", ".json"):
+        known.with_suffix(ending).rename(known.with_name(f"small{ending}"))
+    monkeypatch.setattr(trained, "BUNDLED", tmp_path / "bundled")
+    assert list(bundled_models()) == ["small"]
+    assert Predictor.load("small").contract.name == "known"
+
+
+def test_a_folder_wins_over_a_bundled_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trained, "bundled_models", lambda: {"mine": tmp_path / "other.onnx"})
+    write_known_model(tmp_path / "mine")
+    assert find_model("mine") == Path("mine/model.onnx")
+
+
+# --- weights that go on
+
+
+def test_an_exported_model_can_be_trained_on(run: RunFolder) -> None:
+    best, _ = load_model(run.best)
+    again = load_trained(run.path, "resnet18")
+    expected = {name: value for name, value in best.state_dict().items() if "num_batches" not in name}
+    found = again.state_dict()
+    assert len(expected) > 100
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert again.training
+
+
+def test_half_precision_halves_the_file_and_changes_little(run: RunFolder) -> None:
+    whole = run.model.read_bytes()
+    halved = halve(whole)
+    net, _ = load_model(run.best)
+    assert len(halved) < 0.55 * len(whole)
+    assert 0 < largest_difference(net, halved, SIZE) < 5e-3
+
+
+def test_half_precision_is_float32_again_when_it_is_trained_on(run: RunFolder, tmp_path: Path) -> None:
+    small = tmp_path / "small.onnx"
+    small.write_bytes(halve(run.model.read_bytes()))
+    write_contract(contract_of(run.path), small.with_suffix(".json"))
+    best, found = load_model(run.best)[0].state_dict(), load_trained(small, "resnet18").state_dict()
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32, torch.int64}
+    assert all(torch.allclose(found[name], best[name], atol=1e-3) for name in found if "num_batches" not in name)
+    assert not all(torch.equal(found[name], best[name]) for name in found if "num_batches" not in name)
+
+
+def test_another_network_cannot_go_on(run: RunFolder) -> None:
+    with pytest.raises(UsageError, match="is a resnet18, not a resnet34"):
+        load_trained(run.path, "resnet34")
+
+
+def test_a_file_without_the_weights_cannot_go_on(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"lacks .* export the model again"):
+        load_trained(write_known_model(tmp_path), "unet")
+
+
+def test_training_goes_on_from_a_model(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
+    """A learning rate of next to nothing leaves the weights where they started: at those of the model."""
+    config = tiny_config("resnet18", epochs=1, learning_rate=1e-9, lr_scheduler="none", average=0.0)
+    config = replace(config, model=ModelConfig(model="resnet18", weights=str(run.path)))
+    second = train(index, config, tmp_path / "second")
+    first, after = tensors_of(run.best), tensors_of(second.best)
+    weights = [name for name in first if name.endswith("weight")]
+    assert all(torch.allclose(first[name], after[name], atol=1e-6) for name in weights)
+
+
+def test_resuming_does_not_start_from_the_model_again(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
+    config = replace(tiny_config("resnet18"), model=ModelConfig(model="resnet18", weights=str(run.path)))
+    undisturbed = train(index, config, tmp_path / "undisturbed")
+    half = replace(config, optimisation=replace(config.optimisation, epochs=1, lr_scheduler="none"))
+    whole = replace(half, optimisation=replace(half.optimisation, epochs=2))
+    train(index, half, tmp_path / "killed")
+    assert same_run(train(index, whole, tmp_path / "killed", RESUME), train(index, whole, tmp_path / "at-once"))
+    assert len(undisturbed.metrics()) == 2
+
+
+def test_whoever_the_first_model_saw_was_seen_by_the_second(
+    run: RunFolder, index: DatasetIndex, tmp_path: Path
+) -> None:
+    """Fine-tuning with another split: the test patients of the second were trained on by the first."""
+    seeds = (SplitConfig(split_seed=seed) for seed in range(2, 50))
+    other = next(each for each in seeds if make_split(index, each).parts["test"] != run.split().parts["test"])
+    config = replace(
+        tiny_config("resnet18", epochs=1),
+        model=ModelConfig(model="resnet18", weights=str(run.path)),
+        split=other,
+    )
+    second = train(index, config, tmp_path / "second", exported=True)
+    own, before = second.split().seen_cases(), run.split().seen_cases()
+    assert own != before
+    assert seen_by(second.path) == own | before
+    unseen = choose_subset(index, second.path, "test").seen_patients
+    assert unseen == len({patient.name[:12] for patient in index.patients} & before - own)
+
+
+def test_from_takes_network_and_size_of_the_model(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(tmp_path), "--from", str(run.path), "--epochs", "3", "--print-config"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"]["model"], told["image_size"], told["normalisation"]) == ("resnet18", SIZE, "volume")
+    assert (told["model"]["weights"], told["optimisation"]["epochs"]) == (str(run.path), 3)
+
+
+# --- everybody
+
+
+def test_everybody_is_trained_on_but_the_ten(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path, patients=3, slices=2, size=32)
+    write_patient(tmp_path, BUDA10[0], slices=2, size=32)
+    split = make_split(build_index(tmp_path, use_cache=False), SplitConfig(split="all"))
+    assert split.parts["test"] == (BUDA10[0],)
+    assert len(split.parts["train"]) == 3
+    assert split.parts["validation"] == ()
+
+
+def test_a_training_on_everybody_keeps_its_last_epoch(index: DatasetIndex, tmp_path: Path) -> None:
+    config = replace(tiny_config("resnet18", average=0.0), split=SplitConfig(split="all"))
+    everybody = train(index, config, tmp_path / "run", exported=True)
+    contract, state = read_contract(everybody.contract), tensors_of(everybody.last)
+    assert contract.training["patients"] == len(index.patients)
+    assert (contract.scores["validation_dice"], contract.scores["best_epoch"]) == (None, 2)
+    assert contract.temperature == 1
+    assert "val_dice" not in everybody.metrics()[0]
+    kept = tensors_of(everybody.best)["head.weight"]
+    assert any(tensor.shape == kept.shape and torch.equal(tensor, kept) for tensor in state.values())
+
+
+def test_nobody_can_stop_a_training_on_everybody() -> None:
+    with pytest.raises(UsageError, match="early_stopping is 3; expected 0 without validation"):
+        replace(tiny_config(early_stopping=3), split=SplitConfig(split="all"))
+
+
+# --- temperature
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.3, 4.0), st.integers(0, 1000))
+def test_a_temperature_that_was_applied_is_found_again(temperature: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(40_000, generator=generator)
+    targets = (torch.rand(len(logits), generator=generator) < logits.sigmoid()).float()
+    assert fit_temperature(logits * temperature, targets) == pytest.approx(temperature, rel=0.1)
+
+
+def test_a_run_has_the_temperature_of_its_validation_patients(run: RunFolder, index: DatasetIndex) -> None:
+    """Recomputed by a grid: no temperature near it has a smaller cross-entropy on those slices."""
+    from gliomask.data.cache import open_cache
+    from gliomask.data.normalisation import normalise
+
+    temperature = read_contract(run.contract).temperature
+    cache, net = open_cache(index, SIZE), load_model(run.best)[0]
+    rows = run.split().positions(index, "validation")
+    rows = rows[cache.tumour_pixels[rows] > 0]
+    inputs = normalise(np.asarray(cache.images[rows]), np.asarray(cache.volume_statistics[rows[0]]))  # one patient
+    with torch.no_grad():
+        logits = net(torch.from_numpy(inputs))[:, 0].numpy()
+    truth = np.asarray(cache.masks[rows]).astype(bool)
+
+    def loss(value: float) -> float:
+        scaled = np.where(truth, -logits, logits) / value
+        return float(np.logaddexp(0, scaled).mean())
+
+    assert 0.1 <= temperature <= 10
+    assert all(loss(temperature) <= loss(temperature * factor) + 1e-6 for factor in (0.8, 0.95, 1.05, 1.25))
+
+
+def test_temperature_changes_probabilities_and_not_the_mask(tmp_path: Path) -> None:
+    model = write_known_model(tmp_path)
+    levels = np.arange(32 * 32, dtype=np.int64).reshape(1, 32, 32) % 256
+    images = np.repeat(levels[..., np.newaxis], 3, axis=3).astype(np.uint8)
+    sharp = Predictor.load(model).predict(images)
+    write_contract(replace(read_contract(model.with_suffix(".json")), temperature=3.0), model.with_suffix(".json"))
+    soft = Predictor.load(model).predict(images)
+    clear = levels != 100  # probability one half is at the mercy of rounding
+    assert np.array_equal(sharp.mask[clear], soft.mask[clear])
+    odds = [np.log(each.probabilities / (1 - each.probabilities))[np.abs(levels - 100) < 40] for each in (sharp, soft)]
+    assert np.allclose(odds[0], 3 * odds[1], atol=1e-3)
+
+
+def test_a_model_of_the_first_format_has_temperature_one(tmp_path: Path) -> None:
+    path = write_known_model(tmp_path).with_suffix(".json")
+    values = json.loads(path.read_text())
+    del values["temperature"]
+    path.write_text(json.dumps(values | {"format_version": 1}))
+    assert read_contract(path).temperature == 1
+
+
+# --- less to see
+
+
+class Spy:
+    """Remembers what it was shown, and finds FLAIR above 100."""
+
+    def __init__(self) -> None:
+        self.shown: list[NDArray[np.uint8]] = []
+        self.predictor: Predictor | None = None
+
+    def predict(self, images: NDArray[np.uint8]) -> object:
+        assert self.predictor is not None
+        self.shown.append(images)
+        return self.predictor.predict(images)
+
+
+@pytest.mark.parametrize(("view", "stacks"), [(View(), 1), (View(flair_alone=True), 1), (View(one_by_one=True), 3)])
+def test_a_model_sees_what_it_is_meant_to_see(view: View, stacks: int, tmp_path: Path) -> None:
+    spy = Spy()
+    spy.predictor = Predictor.load(write_known_model(tmp_path))
+    truth = np.stack([block(slice(2 + each, 9), slice(3, 12)) for each in range(3)])
+    images = flair_of(truth)
+    source = PredictedMasks(lambda _: spy, view)  # type: ignore[arg-type,return-value]
+    found = source.segment(PatientRecord(patient_name(0), "CS", (), (), {}), images)
+    assert np.array_equal(found.mask, truth)
+    assert len(spy.shown) == stacks
+    shown = np.concatenate(spy.shown)
+    assert np.array_equal(shown[..., 1], images[..., 1])
+    assert np.array_equal(shown[..., 0], images[..., 1 if view.flair_alone else 0])
+    assert np.array_equal(shown[..., 2], images[..., 1 if view.flair_alone else 2])
+
+
+# --- what comes with the package
+
+
+@pytest.mark.parametrize("name", [*bundled_models()])
+def test_a_bundled_model_holds_together(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path, contract = bundled_models()[name], contract_of(name)
+    sizes = [path.with_suffix(ending).stat().st_size for ending in (".onnx", ".json", ".md")]
+    assert sum(sizes) < 64e6
+    assert contract.name == name
+    assert not {case[:12] for case in BUDA10} & seen_by(name)
+    images = np.zeros((2, 40, 50, 3), np.uint8)
+    assert Predictor.load(name).predict(images).mask.shape == (2, 40, 50)
+    assert main(["models", name]) == 0
+    assert f"{contract.scores['dice_patient']:.3f}" in capsys.readouterr().out
+
+
+def test_the_default_model_comes_with_the_package() -> None:
+    assert trained.DEFAULT in bundled_models()
+    assert next(iter(bundled_models())) == trained.DEFAULT
+    card = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
+    assert card.read_text() == bundled_models()[trained.DEFAULT].with_suffix(".md").read_text()
+
+
+def test_settings_that_contradict_each_other() -> None:
+    with pytest.raises(UsageError, match="encoder_weights"):
+        TrainConfig(model=ModelConfig(model="resnet18", weights="run", encoder_weights="file.safetensors"))

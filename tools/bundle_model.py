@@ -1,0 +1,199 @@
+"""Put a trained model into the package: weights at half size, scores from a cross-validation, and its card.
+
+python -m tools.bundle_model runs/RUN --folds runs/FOLDS --name NAME
+
+The run was trained on everybody (``--split all``) with the settings of the folds. The scores are those of the folds'
+evaluations, which are to be made first: ``gliomask evaluate DATA --model runs/FOLDS``, then the same with
+``--flair-alone``, and with ``--one-by-one``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from gliomask.config import RECIPES, ModelConfig, SplitConfig, TrainConfig, to_dict
+from gliomask.errors import UsageError
+from gliomask.evaluation.compare import PairedDifference, compare
+from gliomask.evaluation.results import Evaluation, read_evaluation
+from gliomask.files import whole_file
+from gliomask.inference.predictor import Predictor
+from gliomask.models.catalogue import CATALOGUE
+from gliomask.models.contract import ModelContract, read_contract, write_contract
+from gliomask.models.onnx_weights import halve
+from gliomask.models.trained import BUNDLED
+from gliomask.training.cross_validation import CrossValidation
+from gliomask.training.environment import describe_environment
+from gliomask.training.run_folder import RunFolder
+
+TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
+LESS = {"flair_alone": "out-of-fold-flair-alone", "one_by_one": "out-of-fold-one-by-one"}
+"""Evaluations of the folds in which they saw less, by their name in the card."""
+_SLICES, _SIDE, _ROUNDS = 24, 256, 5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a cross-validation says of a recipe."""
+
+    whole: Evaluation
+    less: Mapping[str, Evaluation]
+
+    @classmethod
+    def read(cls, folds: CrossValidation) -> Scores:
+        """Read the evaluations of the folds.
+
+        Raises
+        ------
+        DataError
+            If one was not made.
+        """
+        whole, _ = read_evaluation(folds.path / "out-of-fold")
+        return cls(whole, {name: read_evaluation(folds.path / place)[0] for name, place in LESS.items()})
+
+    def losses(self) -> dict[str, PairedDifference]:
+        """Return the change of ``dice_patient`` where the model sees less, in pairs."""
+        return {name: compare(self.whole, each)["dice_patient"] for name, each in self.less.items()}
+
+    def calibration_error(self) -> float:
+        """Return the expected calibration error over the pixels of slices with tumour."""
+        return float((self.whole.calibration or {})["tumour_slices"]["expected_calibration_error"])
+
+    def as_values(self) -> dict[str, Any]:
+        """Return what model.json keeps."""
+        dice = self.whole.summary()["dice_patient"]
+        kept = {"": "mean", "_low": "low", "_high": "high", "_median": "median", "_lowest": "lowest"}
+        return {
+            **{f"dice_patient{ending}": dice[key] for ending, key in kept.items()},
+            "missed": dice["missed"],
+            "patients": dice["patients"],
+            "calibration_error": self.calibration_error(),
+            **{f"change_{name}": each.difference.mean for name, each in self.losses().items()},
+        }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write NAME.onnx, NAME.json and NAME.md into the package, and the card into the documentation."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="run trained on everybody")
+    parser.add_argument("--folds", type=Path, required=True, help="cross-validation of the same settings")
+    parser.add_argument("--name", required=True, help="name of the model")
+    parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled models")
+    parser.add_argument("--card", type=Path, default=CARD, help="the card in the documentation")
+    options = parser.parse_args(arguments)
+    run, folds = RunFolder(options.run), CrossValidation(options.folds)
+    require_same_recipe(run.config(), folds.config())
+    scores = Scores.read(folds)
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = options.out / f"{options.name}.onnx"
+    halved = halve(run.model.read_bytes())
+    with whole_file(target) as part:
+        part.write_bytes(halved)
+    contract = replace(
+        read_contract(run.contract),
+        name=options.name,
+        onnx_sha256=hashlib.sha256(halved).hexdigest(),
+        temperature=folds_temperature(folds),
+        scores=scores.as_values(),
+    )
+    write_contract(contract, target.with_suffix(".json"))
+    speed = slices_per_second(Predictor.load(target))
+    contract = replace(contract, scores=contract.scores | {"slices_per_second": round(speed, 1)})
+    write_contract(contract, target.with_suffix(".json"))
+    made_by = f"python -m tools.bundle_model {shlex.join(arguments)}"
+    text = card(contract, run, folds, scores, target.stat().st_size / 1e6, made_by)
+    for path in (target.with_suffix(".md"), options.card):
+        with whole_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+    return 0
+
+
+def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
+    """Make sure that the folds tell something about the run: only the split may differ, and where encoders came from.
+
+    Raises
+    ------
+    UsageError
+        If anything else differs.
+    """
+    alike = [
+        replace(each, split=SplitConfig(), hardware=folds.hardware, model=ModelConfig(model=each.model.model))
+        for each in (run, folds)
+    ]
+    if alike[0] != alike[1] or run.split.split != "all":
+        raise UsageError("the run is no --split all with the settings of the folds; its scores would not be theirs")
+
+
+def folds_temperature(folds: CrossValidation) -> float:
+    """Return the geometric mean of the temperatures that were fitted on the folds' validation patients."""
+    return statistics.geometric_mean(read_contract(run.contract).temperature for run in folds.runs())
+
+
+def slices_per_second(predictor: Predictor) -> float:
+    """Return how many slices of 256 x 256 are predicted in a second here: median of five volumes of 24 slices."""
+    images = np.random.default_rng(0).integers(0, 255, (_SLICES, _SIDE, _SIDE, 3), np.uint8)
+    predictor.predict(images)
+    seconds = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        predictor.predict(images)
+        seconds.append(time.perf_counter() - start)
+    return _SLICES / statistics.median(seconds)
+
+
+def card(
+    contract: ModelContract, run: RunFolder, folds: CrossValidation, scores: Scores, megabytes: float, made_by: str
+) -> str:
+    """Return the model card, Markdown."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - no HTML
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        contract=contract,
+        config=run.config(),
+        folds=folds.config(),
+        network=CATALOGUE[contract.architecture],
+        summary=scores.whole.summary(),
+        groups=scores.whole.groups(),
+        unit=scores.whole.unit,
+        losses=scores.losses(),
+        calibration_error=scores.calibration_error(),
+        megabytes=megabytes,
+        processor=describe_environment()["processor"],
+        options=recipe_options(run.config()),
+        made_by=made_by,
+    )
+
+
+def recipe_options(config: TrainConfig) -> str:
+    """Return the command-line options that make these settings out of their recipe; split and hardware are left out."""
+    before, after = (_settings(each) for each in (RECIPES[config.recipe], config))
+    changed = {name: value for name, value in after.items() if before[name] != value}
+    return shlex.join(text for name, value in changed.items() for text in (f"--{name.replace('_', '-')}", str(value)))
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """Return all settings but split and hardware, by name."""
+    values = {name: value for name, value in to_dict(config).items() if name not in {"split", "hardware"}}
+    inner = [values.pop(name) for name in list(values) if isinstance(values[name], dict)]
+    return values | {name: value for part in inner for name, value in part.items()}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
