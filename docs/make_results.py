@@ -1,6 +1,6 @@
-"""Write docs/results.md from evaluated runs: the comparison with intervals, and the leak. Computes no score itself.
+"""Write docs/results.md from evaluations: a cross-validation, models in pairs, the leak. Computes no score itself.
 
-python docs/make_results.py runs/ONE runs/OTHER ... --leak runs/leak
+python docs/make_results.py --folds runs/FOLDS --pair runs/ONE runs/OTHER --leak runs/leak
 """
 
 from __future__ import annotations
@@ -14,37 +14,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gliomask.cli.scores import group_rows, score_rows
+from gliomask.evaluation.compare import compare
+from gliomask.evaluation.results import read_evaluation
 from gliomask.files import whole_file
-from gliomask.reporting.comparison import Model, markdown, read_models, write_comparison
+from gliomask.reporting.comparison import Model, Table, markdown, read_models, write_comparison
+from gliomask.training.run_folder import RunFolder
 
 DOCS = Path(__file__).resolve().parent
+LESS = {"out-of-fold-flair-alone": "FLAIR alone", "out-of-fold-one-by-one": "slice by slice"}
+"""Evaluations of the folds in which they saw less."""
 _READ_BESIDE = (
-    "What each score is stands in [scores.md](scores.md), what was tried in [experiments.md](experiments.md)."
+    "What each score is stands in [scores.md](scores.md), what was tried in [experiments.md](experiments.md), what the "
+    "model that comes with gliomask is in [model-card.md](model-card.md)."
 )
+_TEMPERATURES = "temperatures were fitted on the validation patients of each fold, never on those that are scored."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and its figures."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="evaluated runs; the first is the reference")
+    parser.add_argument("--folds", type=Path, help="evaluated cross-validation, also with --flair-alone, --one-by-one")
+    parser.add_argument("--pair", type=Path, nargs="+", default=[], help="evaluated runs; the first is the reference")
     parser.add_argument("--leak", type=Path, help="folder that gliomask leak made")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of results.md")
     options = parser.parse_args(arguments)
-    models = read_models(options.runs)
-    figures = options.out / "results"
-    write_comparison(models, figures)
     made_by = f"Made by `python docs/make_results.py {shlex.join(arguments)}`; change it by running that again."
-    parts = [
-        "# Results\n",
-        f"{made_by} {_READ_BESIDE}\n",
-        "## Models on the same unseen patients\n",
-        "\n".join(_origin(model) for model in models) + "\n",
-        markdown(models),
-        "![Dice of every patient under each model](results/comparison.png)\n",
-    ]
+    parts = ["# Results\n", f"{made_by} {_READ_BESIDE}\n"]
+    if options.folds is not None:
+        parts += cross_validation(options.folds)
+    if options.pair:
+        parts += comparison(read_models(options.pair), options.out / "results")
     if options.leak is not None:
-        shutil.copyfile(options.leak / "leak.png", figures / "leak.png")
+        shutil.copyfile(options.leak / "leak.png", options.out / "results" / "leak.png")
         told = (options.leak / "leak.md").read_text(encoding="utf-8").strip()
         parts += ["## The leak\n", f"{told}\n", "![Dice of every patient, trained both ways](results/leak.png)\n"]
     with whole_file(options.out / "results.md") as part:
@@ -52,18 +55,95 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def cross_validation(folds: Path) -> list[str]:
+    """Return what a cross-validation found: all scores, groups, calibration, and what less to see costs."""
+    whole, facts = read_evaluation(folds / "out-of-fold")
+    found, unit = facts["scores"], whole.unit
+    missed = whole.patients.sort_values("dice").head(8)
+    worst = Table(
+        "The eight patients with the lowest Dice.",
+        ("patient", "dice", "precision", "recall", "true pixels", "missing"),
+        tuple(
+            (row.patient, f"{row.dice:.3f}", f"{row.precision:.3f}", f"{row.recall:.3f}", str(row.truth_pixels),
+             row.missing or "-")
+            for row in missed.itertuples()
+        ),
+    )  # fmt: skip
+    commands = [f"    gliomask evaluate data/kaggle_3m --model {folds}{option}" for option in _options_of(folds)]
+    error = facts["calibration"]["tumour_slices"]["expected_calibration_error"]
+    tables = [
+        Table(
+            "Mean and 95 % bootstrap interval over patients.",
+            ("score", "value", "95 % interval"),
+            tuple(score_rows(found, unit)),
+        ),
+        Table(
+            "dice_patient by group.",
+            ("group", "patients", "mean", "95 % interval", "median", "missed"),
+            tuple(group_rows(facts["groups"])),
+        ),
+        worst,
+    ]
+    return [
+        f"## Cross-validation: {folds.name}\n",
+        f"{_origin_of(folds / 'fold0')}\n",
+        f"{facts['slices']:,} slices of {len(whole.patients)} patients, each by the fold that never saw it.\n",
+        "\n".join(commands) + "\n",
+        *(table.markdown() for table in tables),
+        f"Expected calibration error over the pixels of slices with tumour: {error:.4f}; {_TEMPERATURES}\n",
+        *_less_to_see(folds),
+    ]
+
+
+def _options_of(folds: Path) -> list[str]:
+    return ["", *(f" --{name.removeprefix('out-of-fold-')}" for name in LESS if (folds / name).is_dir())]
+
+
+def _less_to_see(folds: Path) -> list[str]:
+    whole, _ = read_evaluation(folds / "out-of-fold")
+    rows = []
+    for name, words in LESS.items():
+        if (folds / name).is_dir():
+            less, facts = read_evaluation(folds / name)
+            change, mean = compare(whole, less)["dice_patient"], facts["scores"]["dice_patient"]
+            difference = change.difference
+            interval = f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+            rows.append((words, f"{mean['mean']:.3f}", interval, f"{change.p:.2g}", str(mean["missed"])))
+    if not rows:
+        return []
+    columns = ("the model sees", "dice_patient", "change, in pairs (95 %)", "p (Wilcoxon)", "missed")
+    return [Table("Less to see, same patients and folds.", columns, tuple(rows)).markdown()]
+
+
+def comparison(models: Sequence[Model], figures: Path) -> list[str]:
+    """Return the tables of models that were scored on the same patients, and write their figure."""
+    write_comparison(models, figures)
+    return [
+        "## Models on the same unseen patients\n",
+        "\n".join(_origin(model) for model in models) + "\n",
+        markdown(models),
+        "![Dice of every patient under each model](results/comparison.png)\n",
+    ]
+
+
 def _origin(model: Model) -> str:
     """Say in a line how a model was trained."""
-    environment = model.folder.parent / "environment.json"
-    if model.config is None or not environment.is_file():
-        return f"* {model.name}: {model.folder}"
-    known: dict[str, Any] = json.loads(environment.read_text(encoding="utf-8"))
-    config = model.config
+    run = next((run for run in (model.folder.parent, model.folder.parent / "fold0") if _is_run(run)), None)
+    return f"* {model.name}: {model.folder if run is None else _origin_of(run)}"
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "environment.json").is_file() and (folder / "config.json").is_file()
+
+
+def _origin_of(run: Path) -> str:
+    known: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    config = RunFolder(run).config()
     size, epochs = config.image_size, config.optimisation.epochs
     return (
-        f"* {model.name}: {config.model.model}, encoder weights {config.model.encoder_weights}, "
-        f"recipe {config.recipe}, {size} x {size} pixels, {epochs} epochs, {config.hardware.precision}, "
-        f"seed {config.seed}, split by {config.split.split}; commit {str(known.get('git_commit', '-'))[:12]}"
+        f"{config.model.model}, encoder weights {config.model.encoder_weights}, recipe {config.recipe}, "
+        f"{size} x {size} pixels, {epochs} epochs, {config.hardware.precision}, seed {config.seed}, split by "
+        f"{config.split.split}; commit {str(known.get('git_commit', '-'))[:12]}"
     )
 
 

@@ -26,9 +26,9 @@ def test_page_holds_the_tables_the_command_and_the_leak(tmp_path: Path) -> None:
     leak.mkdir()
     (leak / "leak.md").write_text("What leaked.\n")
     (leak / "leak.png").write_bytes(b"picture")
-    make_results(*runs, "--leak", str(leak), "--out", str(tmp_path / "docs"))
+    make_results("--pair", *runs, "--leak", str(leak), "--out", str(tmp_path / "docs"))
     page = (tmp_path / "docs" / "results.md").read_text()
-    assert f"docs/make_results.py {runs[0]} {runs[1]} --leak {leak}" in page
+    assert f"docs/make_results.py --pair {runs[0]} {runs[1]} --leak {leak}" in page
     assert "near minus far" in page
     assert "What leaked." in page
     for picture in ("comparison.png", "leak.png"):
@@ -38,5 +38,5 @@ def test_page_holds_the_tables_the_command_and_the_leak(tmp_path: Path) -> None:
 
 def test_page_without_a_leak_does_not_mention_it(tmp_path: Path) -> None:
     runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1))]
-    make_results(*runs, "--out", str(tmp_path / "docs"))
+    make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
     assert "The leak" not in (tmp_path / "docs" / "results.md").read_text()

@@ -136,8 +136,10 @@ def test_whoever_the_first_model_saw_was_seen_by_the_second(
     run: RunFolder, index: DatasetIndex, tmp_path: Path
 ) -> None:
     """Fine-tuning with another split: the test patients of the second were trained on by the first."""
-    seeds = (SplitConfig(split_seed=seed) for seed in range(2, 50))
-    other = next(each for each in seeds if make_split(index, each).parts["test"] != run.split().parts["test"])
+    folds = (SplitConfig(split="fold", folds=3, fold=number) for number in range(3))
+    other = next(
+        each for each in folds if not set(run.split().parts["test"]) & set(make_split(index, each).parts["test"])
+    )
     config = replace(
         tiny_config("resnet18", epochs=1),
         model=ModelConfig(model="resnet18", weights=str(run.path)),
@@ -219,8 +221,9 @@ def test_a_run_has_the_temperature_of_its_validation_patients(run: RunFolder, in
         scaled = np.where(truth, -logits, logits) / value
         return float(np.logaddexp(0, scaled).mean())
 
-    assert 0.1 <= temperature <= 10
-    assert all(loss(temperature) <= loss(temperature * factor) + 1e-6 for factor in (0.8, 0.95, 1.05, 1.25))
+    others = [value for factor in (0.5, 0.8, 0.95, 1.05, 1.25) if 0.1 <= (value := temperature * factor) <= 10]
+    assert len(others) >= 2  # at a limit there is only one side
+    assert all(loss(temperature) < loss(value) for value in others)
 
 
 def test_temperature_changes_probabilities_and_not_the_mask(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Scores:
     """What a cross-validation says of a recipe."""
 
     whole: Evaluation
+    facts: dict[str, Any]
     less: Mapping[str, Evaluation]
 
     @classmethod
@@ -60,8 +61,8 @@ class Scores:
         DataError
             If one was not made.
         """
-        whole, _ = read_evaluation(folds.path / "out-of-fold")
-        return cls(whole, {name: read_evaluation(folds.path / place)[0] for name, place in LESS.items()})
+        whole, facts = read_evaluation(folds.path / "out-of-fold")
+        return cls(whole, facts, {name: read_evaluation(folds.path / place)[0] for name, place in LESS.items()})
 
     def losses(self) -> dict[str, PairedDifference]:
         """Return the change of ``dice_patient`` where the model sees less, in pairs."""
@@ -69,11 +70,11 @@ class Scores:
 
     def calibration_error(self) -> float:
         """Return the expected calibration error over the pixels of slices with tumour."""
-        return float((self.whole.calibration or {})["tumour_slices"]["expected_calibration_error"])
+        return float(self.facts["calibration"]["tumour_slices"]["expected_calibration_error"])
 
     def as_values(self) -> dict[str, Any]:
         """Return what model.json keeps."""
-        dice = self.whole.summary()["dice_patient"]
+        dice = self.facts["scores"]["dice_patient"]
         kept = {"": "mean", "_low": "low", "_high": "high", "_median": "median", "_lowest": "lowest"}
         return {
             **{f"dice_patient{ending}": dice[key] for ending, key in kept.items()},
@@ -169,8 +170,8 @@ def card(
         config=run.config(),
         folds=folds.config(),
         network=CATALOGUE[contract.architecture],
-        summary=scores.whole.summary(),
-        groups=scores.whole.groups(),
+        summary=scores.facts["scores"],
+        groups=scores.facts["groups"],
         unit=scores.whole.unit,
         losses=scores.losses(),
         calibration_error=scores.calibration_error(),

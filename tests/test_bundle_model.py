@@ -1,0 +1,113 @@
+"""From folds and a training on everybody to a model in the package: scores of the folds, a card, half the size."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gliomask.cli.app import main
+from gliomask.config import ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
+from gliomask.errors import UsageError
+from gliomask.inference.predictor import Predictor
+from gliomask.models.contract import read_contract
+from test_make_results import make_results
+from tiny_runs import tiny_index
+from tools import bundle_model
+
+OPTIONS = ("--model", "resnet18", "--image-size", "32", "--epochs", "1", "--batch-size", "8", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train two folds and everybody, and evaluate the folds three times."""
+    place = tmp_path_factory.mktemp("bundle")
+    index = tiny_index(place / "data")
+    data, runs = str(index.root), ("--runs", str(place))
+    assert main(["train", data, *runs, "--name", "folds", "--folds", "2", *OPTIONS]) == 0
+    assert main(["train", data, *runs, "--name", "everybody", "--split", "all", *OPTIONS]) == 0
+    for option in ((), ("--flair-alone",), ("--one-by-one",)):
+        assert main(["evaluate", data, "--model", str(place / "folds"), "--quiet", *option]) == 0
+    return place
+
+
+@pytest.fixture(scope="module")
+def bundled(folder: Path) -> Path:
+    out, card = folder / "bundled", folder / "card.md"
+    arguments = [str(folder / "everybody"), "--folds", str(folder / "folds"), "--name", "small"]
+    assert bundle_model.main([*arguments, "--out", str(out), "--card", str(card)]) == 0
+    return out
+
+
+def test_scores_are_those_of_the_folds(folder: Path, bundled: Path) -> None:
+    contract = read_contract(bundled / "small.json")
+    told = json.loads((folder / "folds" / "out-of-fold" / "summary.json").read_text())
+    assert contract.scores["dice_patient"] == pytest.approx(told["scores"]["dice_patient"]["mean"])
+    assert contract.scores["patients"] == 5
+    flair = json.loads((folder / "folds" / "out-of-fold-flair-alone" / "summary.json").read_text())
+    change = flair["scores"]["dice_patient"]["mean"] - told["scores"]["dice_patient"]["mean"]
+    assert contract.scores["change_flair_alone"] == pytest.approx(change)
+    assert contract.scores["slices_per_second"] > 0
+
+
+def test_temperature_is_the_mean_of_the_folds(folder: Path, bundled: Path) -> None:
+    product = math.prod(read_contract(folder / "folds" / f"fold{fold}" / "model.json").temperature for fold in (0, 1))
+    assert read_contract(bundled / "small.json").temperature == pytest.approx(product**0.5)
+
+
+def test_bundled_model_is_half_the_size_and_whole(folder: Path, bundled: Path) -> None:
+    whole = (folder / "everybody" / "model.onnx").stat().st_size
+    assert (bundled / "small.onnx").stat().st_size < 0.55 * whole
+    assert Predictor.load(bundled / "small.onnx").contract.training["patients"] == 5
+
+
+def test_card_is_in_the_package_and_in_the_documentation(folder: Path, bundled: Path) -> None:
+    card = (bundled / "small.md").read_text()
+    assert card == (folder / "card.md").read_text()
+    assert "--image-size 32 --model resnet18 --epochs 1 --batch-size 8 --folds 2" in card
+    assert f"{read_contract(bundled / 'small.json').scores['dice_patient']:.3f} (" in card
+    assert "{" not in card
+
+
+def test_results_page_tells_what_the_folds_found(folder: Path, tmp_path: Path) -> None:
+    make_results("--folds", str(folder / "folds"), "--out", str(tmp_path))
+    page = (tmp_path / "results.md").read_text()
+    told = json.loads((folder / "folds" / "out-of-fold" / "summary.json").read_text())
+    assert f"{told['scores']['dice_patient']['mean']:.3f}" in page
+    assert f"{told['calibration']['tumour_slices']['expected_calibration_error']:.4f}" in page
+    for command in ("", " --flair-alone", " --one-by-one"):
+        assert f"gliomask evaluate data/kaggle_3m --model {folder / 'folds'}{command}\n" in page
+    assert "| FLAIR alone |" in page
+
+
+def test_an_export_keeps_its_temperature_or_fits_it_again(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "fold0"
+    shutil.copytree(folder / "folds" / "fold0", run)
+    before = read_contract(run / "model.json")
+    changed = json.loads((run / "model.json").read_text()) | {"temperature": 3.25}
+    (run / "model.json").write_text(json.dumps(changed))
+    assert main(["export", str(run), "--quiet"]) == 0
+    assert read_contract(run / "model.json").temperature == 3.25
+    assert main(["export", str(run), "--data", str(folder / "data"), "--quiet"]) == 0
+    assert read_contract(run / "model.json") == before
+
+
+def test_scores_of_another_recipe_are_refused() -> None:
+    folds = TrainConfig(model=ModelConfig(model="resnet18"), split=SplitConfig(split="fold"))
+    run = replace(folds, split=SplitConfig(split="all"))
+    bundle_model.require_same_recipe(run, folds)
+    longer = replace(run, optimisation=OptimisationConfig(epochs=30))
+    for other in (longer, replace(run, split=SplitConfig()), replace(run, model=ModelConfig(model="resnet34"))):
+        with pytest.raises(UsageError, match="its scores would not be theirs"):
+            bundle_model.require_same_recipe(other, folds)
+
+
+def test_recipe_options_make_the_settings_again() -> None:
+    config = TrainConfig(
+        image_size=128, model=ModelConfig(model="resnet18"), optimisation=OptimisationConfig(epochs=5, empty_ratio=0.0)
+    )
+    assert bundle_model.recipe_options(config) == "--image-size 128 --model resnet18 --epochs 5 --empty-ratio 0.0"
