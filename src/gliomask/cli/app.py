@@ -25,7 +25,7 @@ COMMANDS = {
     "leak": "what a split by slice adds to the score: trains both ways, scores the same slices",
     "predict": "masks and pictures for slices",
     "export": "export a run's best weights again",
-    "models": "the networks that can be trained",
+    "models": "the models that come with gliomask, and the networks that can be trained",
 }
 _OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train")
 
