@@ -16,7 +16,15 @@ from gliomask.errors import UsageError
 from gliomask.files import whole_file
 
 ModelName = Literal[
-    "unet", "original-unet", "original-resnext", "resnet18", "resnet34", "resnet50", "resnext50", "resnext"
+    "unet",
+    "original-unet",
+    "original-resnext",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet50-s16",
+    "resnext50",
+    "resnext",
 ]
 RecipeName = Literal["original", "default"]
 SplitKind = Literal["patient", "fold", "slice", "buda10", "all", "leak-by-patient", "leak-by-slice"]

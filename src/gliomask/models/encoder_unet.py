@@ -12,7 +12,7 @@ from gliomask.models.resnet import ResNetEncoder
 
 
 class EncoderUNet(PaddedSegmenter):
-    """U-Net on a ResNet encoder, decoder widths 128-64-48-32-16.
+    """U-Net on a ResNet encoder, decoder widths 128-64-48-32-16 (64-48-32-16 on one of three stages).
 
     Each decoder block doubles the size (nearest neighbour, whose backward pass is deterministic), concatenates the
     skip and applies two 3x3 convolutions with batch norm; a 3x3 convolution gives the logit at full size.
@@ -28,7 +28,6 @@ class EncoderUNet(PaddedSegmenter):
         If the encoder has no stem pool.
     """
 
-    stride = 32
     widths = (128, 64, 48, 32, 16)
 
     def __init__(self, encoder: ResNetEncoder) -> None:
@@ -36,15 +35,15 @@ class EncoderUNet(PaddedSegmenter):
         _require_stem_pool(encoder, wanted=True)
         self.encoder = encoder
         self.stride_in_1x1 = encoder.stride_in_1x1
-        below = (encoder.widths[-1], *self.widths[:-1])
+        self.stride = 2 ** len(encoder.widths)
+        widths = self.widths[-len(encoder.widths) :]
+        below = (encoder.widths[-1], *widths[:-1])
         skips = (*encoder.widths[-2::-1], 0)
-        self.up = nn.ModuleList(
-            _DecoderBlock(b + s, width) for b, s, width in zip(below, skips, self.widths, strict=True)
-        )
+        self.up = nn.ModuleList(_DecoderBlock(b + s, width) for b, s, width in zip(below, skips, widths, strict=True))
         self.head = nn.Conv2d(self.widths[-1], 1, 3, padding=1)
 
     def segment(self, x: Tensor) -> Tensor:
-        """Return B x 1 x H x W logits; sides are multiples of 32."""
+        """Return B x 1 x H x W logits; sides are multiples of the encoder's stride, 32 or 16."""
         *skips, x = self.encoder(x)
         for block in self.up:
             x = block(x, skips.pop() if skips else None)

@@ -43,7 +43,7 @@ class PaddedSegmenter(nn.Module):
     multiple of the network's stride, and the logits are cropped back. Subclasses set `stride` and write `segment`.
     """
 
-    stride: ClassVar[int]
+    stride: int
     """Pixels of the input for each pixel of the deepest level."""
     stride_in_1x1: bool = False
     """Whether the encoder, if there is one, has the v1 layout (see `gliomask.models.resnet`)."""

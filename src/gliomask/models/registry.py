@@ -53,7 +53,9 @@ def build_model(name: str, *, encoder_weights: str = "none") -> PaddedSegmenter:
     if weights is None:
         return spec.build(False)
     model = spec.build(weights.stride_in_1x1)
-    model.get_submodule("encoder").load_state_dict(weights.tensors, strict=True)
+    encoder = model.get_submodule("encoder")
+    wanted = encoder.state_dict().keys()  # the file holds the whole encoder; not every network takes all stages
+    encoder.load_state_dict({name: weights.tensors[name] for name in wanted}, strict=True)
     return model
 
 
@@ -88,8 +90,8 @@ def _original_resnext(stride_in_1x1: bool) -> PaddedSegmenter:
     return OriginalResNeXtUNet(ResNetEncoder("resnext50_32x4d", stride_in_1x1=stride_in_1x1, stem_pool=False))
 
 
-def _encoder_unet(architecture: str, stride_in_1x1: bool) -> PaddedSegmenter:
-    return EncoderUNet(ResNetEncoder(architecture, stride_in_1x1=stride_in_1x1))
+def _encoder_unet(architecture: str, stride_in_1x1: bool, stages: int = 4) -> PaddedSegmenter:
+    return EncoderUNet(ResNetEncoder(architecture, stride_in_1x1=stride_in_1x1, stages=stages))
 
 
 _BUILDERS: Mapping[str, Callable[[bool], PaddedSegmenter]] = MappingProxyType(
@@ -100,6 +102,7 @@ _BUILDERS: Mapping[str, Callable[[bool], PaddedSegmenter]] = MappingProxyType(
         "resnet18": partial(_encoder_unet, "resnet18"),
         "resnet34": partial(_encoder_unet, "resnet34"),
         "resnet50": partial(_encoder_unet, "resnet50"),
+        "resnet50-s16": partial(_encoder_unet, "resnet50", stages=3),
         "resnext50": partial(_encoder_unet, "resnext50_32x4d"),
     }
 )

@@ -87,7 +87,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """A ResNet without its classifier, with the feature maps of all five levels.
+    """A ResNet without its classifier, with the feature maps of all its levels.
 
     Parameters
     ----------
@@ -97,6 +97,8 @@ class ResNetEncoder(nn.Module):
         Layout v1 (true) or v1.5 (false) of bottleneck blocks; basic blocks have only one layout.
     stem_pool
         Whether the 3x3 max-pool follows the stem; without it every later level is twice as large.
+    stages
+        How many of the four stages there are, from the first on.
 
     Raises
     ------
@@ -105,24 +107,24 @@ class ResNetEncoder(nn.Module):
 
     Notes
     -----
-    Weights are random (He et al. 2015, fan-out); nothing is downloaded here. `widths` are the channels of the five
-    levels.
+    Weights are random (He et al. 2015, fan-out); nothing is downloaded here. `widths` are the channels of the
+    levels, one more than stages.
     """
 
-    def __init__(self, architecture: str, *, stride_in_1x1: bool = False, stem_pool: bool = True) -> None:
+    def __init__(
+        self, architecture: str, *, stride_in_1x1: bool = False, stem_pool: bool = True, stages: int = 4
+    ) -> None:
         super().__init__()
         if architecture not in ENCODER_SIZES:
             raise UsageError(f"unknown encoder {architecture!r}; expected one of {', '.join(ENCODER_SIZES)}")
         size = ENCODER_SIZES[architecture]
         self.architecture, self.stride_in_1x1, self.stem_pool = architecture, stride_in_1x1, stem_pool
         expansion = Bottleneck.expansion if size.bottleneck else BasicBlock.expansion
-        self.widths = (64, *(planes * expansion for planes in (64, 128, 256, 512)))
+        self.widths = (64, *(planes * expansion for planes in (64, 128, 256, 512)[:stages]))
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stage(size, 0, 64, stride_in_1x1)
-        self.layer2 = _stage(size, 1, self.widths[1], stride_in_1x1)
-        self.layer3 = _stage(size, 2, self.widths[2], stride_in_1x1)
-        self.layer4 = _stage(size, 3, self.widths[3], stride_in_1x1)
+        for number, inputs in enumerate(self.widths[:-1]):
+            self.add_module(f"layer{number + 1}", _stage(size, number, inputs, stride_in_1x1))
         _initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -136,12 +138,12 @@ class ResNetEncoder(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Five maps with `widths` channels and strides 2, 4, 8, 16, 32 (2, 2, 4, 8, 16 without the stem's max-pool).
+            Maps with `widths` channels and strides 2, 4, 8, 16, 32 (2, 2, 4, 8, 16 without the stem's max-pool).
         """
         maps = [F.relu(self.bn1(self.conv1(x)), inplace=True)]
         x = F.max_pool2d(maps[0], 3, stride=2, padding=1) if self.stem_pool else maps[0]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for number in range(1, len(self.widths)):
+            x = self.get_submodule(f"layer{number}")(x)
             maps.append(x)
         return tuple(maps)
 
