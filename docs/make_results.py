@@ -143,7 +143,7 @@ def _origin_of(run: Path) -> str:
     return (
         f"{config.model.model}, encoder weights {config.model.encoder_weights}, recipe {config.recipe}, "
         f"{size} x {size} pixels, {epochs} epochs, {config.hardware.precision}, seed {config.seed}, split by "
-        f"{config.split.split}; commit {str(known.get('git_commit', '-'))[:12]}"
+        f"{config.split.split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )
 
 

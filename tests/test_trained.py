@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from builders import block, flair_of, patient_name, tiny_dataset, write_known_model, write_patient
 from gliomask.cli.app import main
-from gliomask.config import ModelConfig, SplitConfig, TrainConfig
+from gliomask.config import ModelConfig, SplitConfig
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.data.records import PatientRecord
 from gliomask.data.split import BUDA10, make_split
@@ -300,8 +300,3 @@ def test_the_default_model_comes_with_the_package() -> None:
     assert next(iter(bundled_models())) == trained.DEFAULT
     card = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
     assert card.read_text() == bundled_models()[trained.DEFAULT].with_suffix(".md").read_text()
-
-
-def test_settings_that_contradict_each_other() -> None:
-    with pytest.raises(UsageError, match="encoder_weights"):
-        TrainConfig(model=ModelConfig(model="resnet18", weights="run", encoder_weights="file.safetensors"))

@@ -195,8 +195,6 @@ class TrainConfig:
         _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
         stops = self.optimisation.early_stopping and self.split.split == "all"
         _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation (split all)")
-        both = self.model.weights != "none" and self.model.encoder_weights not in {"none", "imagenet"}
-        _require(not both, "encoder_weights", self.model.encoder_weights, "none where weights are given")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         rule = f"0 to {self.split.folds - 1}, or -1 for all"
         _require(-1 <= self.split.fold < self.split.folds, "fold", self.split.fold, rule)

@@ -35,7 +35,7 @@ _CARDS = (
     ModelCard("resnet18", "U-Net on a ResNet18 encoder: the cheapest", 12.52, 8.5, "resnet18"),
     ModelCard("resnet34", "U-Net on a ResNet34 encoder", 22.63, 13.4, "resnet34"),
     ModelCard("resnet50", "U-Net on a ResNet50 encoder", 27.81, 17.0, "resnet50"),
-    ModelCard("resnet50-s16", "U-Net on a ResNet50 encoder without its last stage", 9.67, 13.6, "resnet50"),
+    ModelCard("resnet50-s16", "U-Net on a ResNet50 encoder without its last stage", 9.67, 14.0, "resnet50"),
     ModelCard("resnext50", "U-Net on a ResNeXt50-32x4d encoder", 27.28, 17.3, "resnext50_32x4d"),
 )
 CATALOGUE: Mapping[str, ModelCard] = MappingProxyType({card.name: card for card in _CARDS})

@@ -13,7 +13,7 @@ from gliomask.models.contract import ModelContract, read_contract
 
 BUNDLED = Path(__file__).resolve().parent / "bundled"
 """Folder of the models that come with the package: NAME.onnx, NAME.json and the card NAME.md."""
-DEFAULT = "lgg-resnet18"
+DEFAULT = "lgg-resnet50-s16"
 """Name of the model that is used where none is named."""
 
 
