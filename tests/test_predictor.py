@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from builders import CUT, SIDE, STEP, block, flair_of, write_known_model
-from gliomask.errors import ModelFileError
-from gliomask.inference.engine import OnnxEngine
+from gliomask.config import EngineName
+from gliomask.errors import MissingExtraError, ModelFileError, UsageError
+from gliomask.inference.engine import load_engine
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
 
@@ -239,7 +241,11 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     assert "gliomask train --resume" in refused(tmp_path)
 
 
-def test_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
+ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_network_with_other_inputs_is_refused(tmp_path: Path, engine: EngineName) -> None:
     from onnx import load, save
 
     path = write_known_model(tmp_path)
@@ -247,7 +253,38 @@ def test_network_with_other_inputs_is_refused(tmp_path: Path) -> None:
     network.graph.input[0].name = network.graph.node[0].input[0] = "pixels"
     save(network, path)
     with pytest.raises(ModelFileError, match="expected slices and logits"):
-        OnnxEngine(path)
+        load_engine(path, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_file_that_is_no_network_is_refused(tmp_path: Path, engine: EngineName) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelFileError, match="cannot load it"):
+        load_engine(tmp_path / "model.onnx", engine)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 1000), st.integers(1, 20))
+def test_engines_agree(model: Path, seed: int, count: int) -> None:
+    images = np.random.default_rng(seed).integers(0, 255, (count, SIDE, SIDE, 3), np.uint8)
+    first, second = (Predictor.load(model, engine=engine).predict(images) for engine in ENGINES)
+    assert np.allclose(first.probabilities, second.probabilities, atol=2e-2)  # bfloat16, where the processor has it
+    clear = np.abs(first.probabilities - 0.5) > 2e-2
+    assert np.array_equal(first.mask[clear], second.mask[clear])
+    assert first.mask.any()
+
+
+def test_engine_that_is_not_installed_names_its_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"gliomask\[openvino\]"):
+        Predictor.load(model, engine="openvino")
+
+
+def test_device_that_is_not_there_is_refused(model: Path) -> None:
+    with pytest.raises(UsageError, match="onnxruntime-gpu"):
+        Predictor.load(model, device="cuda")
+    with pytest.raises(UsageError, match="expected --engine onnxruntime"):
+        Predictor.load(model, engine="openvino", device="cuda")
 
 
 def test_edited_image_size_is_refused(model: Path, tmp_path: Path) -> None:

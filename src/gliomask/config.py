@@ -30,6 +30,8 @@ RecipeName = Literal["original", "default"]
 SplitKind = Literal["patient", "fold", "slice", "buda10", "all", "leak-by-patient", "leak-by-slice"]
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
+EngineName = Literal["auto", "onnxruntime", "openvino"]
+DeviceName = Literal["cpu", "cuda"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
 
 _Config = TypeVar("_Config")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.config import DeviceName, EngineName
 from gliomask.errors import DataError, UsageError
 from gliomask.models.trained import DEFAULT
 
@@ -29,6 +30,10 @@ class PredictOptions(OutputOptions):
     """Slices (TIFF or PNG), or folders of them; ``<name>_<number>`` files of a folder are one stack."""
     model: str = DEFAULT
     """Bundled model (`gliomask models`), run folder, or a model.onnx with its model.json beside it."""
+    engine: EngineName = "auto"
+    """What computes: auto is OpenVINO where it is installed and the processor has bfloat16, else ONNX Runtime."""
+    device: DeviceName = "cpu"
+    """cuda needs ONNX Runtime's GPU package."""
     out: Path = Path("predictions")
     """Folder for the results, one folder a study."""
     probabilities: Flag = False
@@ -49,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.reporting.results import Keep, predict_study
 
     printer = Printer(options)
-    predictor = Predictor.load(options.model)
+    predictor = Predictor.load(options.model, engine=options.engine, device=options.device)
     studies = find_studies(options.inputs, results=options.out)
     _require_own_folders(studies)
     keep = Keep(pictures=not options.no_pictures, probabilities=options.probabilities, overwrite=options.overwrite)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.config import NormalisationName
+from gliomask.config import DeviceName, EngineName, NormalisationName
 from gliomask.data.normalisation import normalise, stack_statistics
 from gliomask.data.resampling import SquareFit
 from gliomask.errors import ModelFileError
 from gliomask.files import file_sha256
-from gliomask.inference.engine import OnnxEngine
+from gliomask.inference.engine import Engine, load_engine
 from gliomask.models.contract import ModelContract, read_contract
 from gliomask.models.trained import DEFAULT, find_model
 
@@ -56,32 +56,49 @@ class Predictor:
         What model.json says.
     """
 
-    def __init__(self, engine: OnnxEngine, contract: ModelContract) -> None:
-        self._engine, self.contract = engine, contract
+    def __init__(self, engine: Engine, contract: ModelContract) -> None:
+        self.engine, self.contract = engine, contract
 
     @classmethod
-    def load(cls, source: Path | str = DEFAULT, *, batch_size: int = 8, threads: int = 0) -> Predictor:
+    def load(
+        cls,
+        source: Path | str = DEFAULT,
+        *,
+        engine: EngineName = "auto",
+        device: DeviceName = "cpu",
+        batch_size: int = 8,
+        threads: int = 0,
+    ) -> Predictor:
         """Load a run folder, a model.onnx that has its model.json beside it, or a bundled model by its name.
+
+        Parameters
+        ----------
+        source
+            What to load.
+        engine, device, batch_size, threads
+            How it is computed, see `gliomask.inference.engine.load_engine`.
 
         Raises
         ------
         ModelFileError
             If either file is missing or damaged, or they do not belong together.
+        MissingExtraError, UsageError
+            If the engine or the device is not to be had.
         """
         model = find_model(source)
-        engine = OnnxEngine(model, batch_size=batch_size, threads=threads)
+        network = load_engine(model, engine, device=device, batch_size=batch_size, threads=threads)
         contract = read_contract(model.with_suffix(".json"))
         if file_sha256(model) != contract.onnx_sha256:
             raise ModelFileError(
                 f"{model}: its checksum is not the one in {model.with_suffix('.json').name}; expected files that were "
                 "exported together; copy both again"
             )
-        if engine.image_size != contract.image_size:
+        if network.image_size != contract.image_size:
             raise ModelFileError(
                 f"{model.with_suffix('.json')}: image_size is {contract.image_size}; expected "
-                f"{engine.image_size}, what the network takes; copy both files again"
+                f"{network.image_size}, what the network takes; copy both files again"
             )
-        return cls(engine, contract)
+        return cls(network, contract)
 
     def predict(self, images: NDArray[np.uint8]) -> Prediction:
         """Predict the slices of one patient, or a single slice.
@@ -105,7 +122,7 @@ class Predictor:
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size)
-        logits = fit.back(self._engine.logits(self._network_input(fit.images(images))))
+        logits = fit.back(self.engine.logits(self._network_input(fit.images(images))))
         scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
         probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
         return Prediction(probabilities >= self.contract.threshold, probabilities, self.contract.threshold)
