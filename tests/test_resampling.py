@@ -35,10 +35,10 @@ def test_a_mask_survives_the_way_there_and_back(height: int, width: int, size: i
     fit, mask = SquareFit(height, width, size), ellipse(height, width, (y, x), (0.35, 0.35))
     again = there_and_back(fit, mask)
     assert again.shape == mask.shape
-    assert dice(again, mask) > (0.97 if size >= fit.side else 0.88)
+    assert dice(again, mask) > (0.97 if size >= fit.sides[0] else 0.88)
     for axis in (1, 2):
         centres = [np.argwhere(each)[:, axis].mean() for each in (mask, again)]
-        assert abs(centres[0] - centres[1]) < 0.35 * max(1, fit.side / size)  # pixels
+        assert abs(centres[0] - centres[1]) < 0.35 * max(1, fit.sides[0] / size)  # pixels
 
 
 @given(height=SIDES, width=SIDES)
@@ -65,7 +65,7 @@ def test_equal_size_is_the_identity() -> None:
 def test_a_rectangle_lies_in_the_middle_of_black(height: int, width: int, top: int, left: int) -> None:
     fit = SquareFit(height, width, max(height, width))
     images = np.full((1, height, width, 3), 7, np.uint8)
-    expected = np.zeros((1, fit.side, fit.side, 3), np.uint8)
+    expected = np.zeros((1, fit.sides[0], fit.sides[0], 3), np.uint8)
     expected[:, top : top + height, left : left + width] = 7
     assert np.array_equal(fit.images(images), expected)
     assert np.array_equal(fit.masks(images[..., 0] > 0), expected[..., 0] > 0)
@@ -109,7 +109,7 @@ def test_a_mask_pixel_needs_half_of_its_area(columns: int, tumour: bool) -> None
 @pytest.mark.parametrize("size", [32, 48])
 def test_shapes_and_dtypes(size: int) -> None:
     fit = SquareFit(40, 30, size)
-    assert fit.side == 40
+    assert fit.sides == (40, 40)
     masks = fit.masks(np.ones((3, 40, 30), bool))
     assert masks.shape == (3, size, size)
     assert masks.dtype == np.bool_
@@ -137,3 +137,28 @@ def test_slices_of_another_size_are_refused() -> None:
 def test_sides_below_one_pixel_are_refused(sides: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="sides must be positive"):
         SquareFit(*sides)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(20, 60), st.integers(20, 60), st.floats(0.4, 2.5), st.sampled_from([32, 48]))
+def test_pixels_that_are_not_square_are_not_stretched(height: int, width: int, tall: float, size: int) -> None:
+    """A disc in space is a disc for the network: as wide as it is high, to a pixel or two."""
+    rows, columns = np.mgrid[:height, :width]
+    radius = 0.4 * min(height * tall, width)
+    disc = np.hypot((rows - (height - 1) / 2) * tall, columns - (width - 1) / 2) <= radius
+    fit = SquareFit(height, width, size, (tall, 1.0))
+    (seen,) = fit.masks(disc[np.newaxis])
+    high, wide = seen.any(axis=1).sum(), seen.any(axis=0).sum()
+    scale = size / max(height * tall, width)
+    assert abs(high - 2 * radius * scale) <= 2 * max(1, tall * scale)
+    assert abs(wide - 2 * radius * scale) <= 2 * max(1, scale)
+    assert fit.back(seen[np.newaxis].astype(np.float32)).shape == (1, height, width)
+
+
+def test_pixels_twice_as_high_are_two_pixels() -> None:
+    half = np.zeros((1, 16, 32, 3), np.uint8)
+    half[:, 4:8, 8:24] = 200
+    seen = SquareFit(16, 32, 32, (2.0, 1.0)).images(half)
+    assert (seen[0, 10:14, 10:22] == 200).all()
+    assert not seen[0, :6].any()
+    assert not seen[0, 18:].any()

@@ -23,11 +23,14 @@ class SquareFit:
         Size of the image in pixels.
     size
         Side of the network's square in pixels.
+    pixel
+        Height and width of a pixel, in any unit: the square is one in space, so that nothing is stretched.
     """
 
     height: int
     width: int
     size: int
+    pixel: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Refuse sizes below one pixel.
@@ -37,26 +40,36 @@ class SquareFit:
         ValueError
             If a side is not positive.
         """
-        if min(self.height, self.width, self.size) < 1:
-            raise ValueError(f"sides must be positive, not {self.height} x {self.width} to {self.size}")
+        if min(self.height, self.width, self.size) < 1 or not min(self.pixel) > 0:
+            raise ValueError(
+                f"sides must be positive, not {self.height} x {self.width} (pixels {self.pixel}) to {self.size}"
+            )
 
     @property
-    def side(self) -> int:
-        """Side of the square around the image, in the image's pixels."""
-        return max(self.height, self.width)
+    def sides(self) -> tuple[int, int]:
+        """Rows and columns of the square around the image: as many as each other where pixels are square."""
+        tall, wide = self.pixel
+        length = max(self.height * tall, self.width * wide)
+        return max(self.height, round(length / tall)), max(self.width, round(length / wide))
 
     @property
     def _window(self) -> tuple[slice, slice]:
-        top, left = (self.side - self.height) // 2, (self.side - self.width) // 2
+        rows, columns = self.sides
+        top, left = (rows - self.height) // 2, (columns - self.width) // 2
         return slice(top, top + self.height), slice(left, left + self.width)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether the square is the network's already."""
+        return self.sides == (self.size, self.size)
 
     def _square(self, stack: NDArray[Any]) -> NDArray[Any]:
         if stack.shape[1:3] != (self.height, self.width):
             raise ValueError(f"slices are {stack.shape[1:3]}, not {(self.height, self.width)}")
-        if self.height == self.width:
+        if self.sides == (self.height, self.width):
             return stack
         rows, columns = self._window
-        square = np.zeros((len(stack), self.side, self.side, *stack.shape[3:]), stack.dtype)
+        square = np.zeros((len(stack), *self.sides, *stack.shape[3:]), stack.dtype)
         square[:, rows, columns] = stack
         return square
 
@@ -69,9 +82,9 @@ class SquareFit:
             If the stack's slices have another size than H x W.
         """
         square = self._square(stack)
-        if self.side == self.size:
+        if self._keeps:
             return square
-        return np.stack([_resize(Image.fromarray(image), self.size) for image in square])
+        return np.stack([_resize(Image.fromarray(image), (self.size, self.size)) for image in square])
 
     def masks(self, stack: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Bring (S, H, W) bool to (S, size, size) bool: a pixel is tumour if at least half of it is.
@@ -82,10 +95,10 @@ class SquareFit:
             If the stack's slices have another size than H x W.
         """
         square = self._square(stack)
-        if self.side == self.size:
+        if self._keeps:
             return square
         grey = [Image.fromarray(mask.astype(np.uint8) * 255) for mask in square]
-        return np.stack([_resize(image, self.size) >= 128 for image in grey])
+        return np.stack([_resize(image, (self.size, self.size)) >= 128 for image in grey])
 
     def back(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring (S, size, size) float32 maps back to (S, H, W) float32 (bilinear).
@@ -97,11 +110,13 @@ class SquareFit:
         """
         if maps.shape[1:] != (self.size, self.size):
             raise ValueError(f"maps are {maps.shape[1:]}, not {(self.size, self.size)}")
-        if self.side != self.size:
-            maps = np.stack([_resize(Image.fromarray(plane), self.side) for plane in maps])
+        if not self._keeps:
+            maps = np.stack([_resize(Image.fromarray(plane), self.sides) for plane in maps])
         rows, columns = self._window
         return maps[:, rows, columns]
 
 
-def _resize(image: Image.Image, size: int) -> NDArray[Any]:
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+def _resize(image: Image.Image, sides: tuple[int, int]) -> NDArray[Any]:
+    """Return an image of so many rows and columns."""
+    rows, columns = sides
+    return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR))

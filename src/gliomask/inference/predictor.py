@@ -100,7 +100,7 @@ class Predictor:
             )
         return cls(network, contract)
 
-    def predict(self, images: NDArray[np.uint8]) -> Prediction:
+    def predict(self, images: NDArray[np.uint8], *, pixel: tuple[float, float] = (1.0, 1.0)) -> Prediction:
         """Predict the slices of one patient, or a single slice.
 
         Parameters
@@ -108,6 +108,8 @@ class Predictor:
         images
             (S, H, W, 3) uint8: pre-contrast T1, FLAIR, post-contrast T1; any H and W. With volume normalisation the
             grey values are scaled over all S slices together.
+        pixel
+            Height and width of a pixel, in any unit, where pixels are not square.
 
         Returns
         -------
@@ -121,7 +123,7 @@ class Predictor:
         """
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
-        fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size)
+        fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
         logits = fit.back(self.engine.logits(self._network_input(fit.images(images))))
         scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
         probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
