@@ -157,7 +157,6 @@ def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[Any], found: st
         (108, "f", (float("nan"),), "damaged header"),
         (108, "f", (1e30,), "damaged header"),
         (112, "ff", (1, float("nan")), "damaged"),
-        (112, "ff", (3e38, 3e38), "infinite"),
         (123, "B", (1,), "lengths in meter"),
         (280, "ffff", (0, 0, 0, 0), "cannot be inverted"),
         (280, "f", (float("nan"),), "finite numbers"),

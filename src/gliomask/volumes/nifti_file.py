@@ -13,12 +13,10 @@ from typing import IO, Any
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
+from gliomask.volumes.volume import MOST_VOXELS
 
 SUFFIXES = (".nii", ".nii.gz")
 """File name endings (in lower case) that are read and written."""
-
-MOST_VOXELS = 2**26
-"""Larger volumes (than 512 x 512 x 256) are refused before any memory is taken."""
 
 _GZIP = b"\x1f\x8b"
 _LARGEST_HEADER = 2**20  # bytes before the voxels, extensions included

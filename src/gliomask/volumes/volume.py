@@ -23,6 +23,9 @@ Affine = NDArray[np.float64]
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Turns positions in LPS into positions in RAS; it is its own inverse."""
 
+MOST_VOXELS = 2**26
+"""Readers refuse larger volumes (than 512 x 512 x 256) before they take any memory."""
+
 _EXPECTED = "a volume with a position in space"
 _PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
 _SIDES = ("LR", "PA", "IS")  # of the patient's axes: where they fall, and where they grow
