@@ -55,7 +55,7 @@ def assert_same_place(found: Volume, array: NDArray[Any], affine: Any, tolerance
             volume.affine @ [*np.argwhere(grid.back(marker(one.shape, at)))[0], 1]
             for volume, grid in ((found, first), (Volume(array, affine, "RAS"), second))
         ]
-        assert np.allclose(*places, atol=tolerance)
+        assert np.allclose(places[0], places[1], atol=tolerance)
 
 
 def marker(shape: tuple[int, ...], at: NDArray[Any]) -> NDArray[np.bool_]:

@@ -62,12 +62,16 @@ def test_frames_lie_where_the_mask_lies(tmp_path: Path) -> None:
         "PATIENT-4711", uid(0), uid(0, 99),
     )  # fmt: skip
     lps = np.diag([-1, -1, 1, 1]) @ AFFINE
-    for number, (index, frame) in enumerate(zip((2, 3), dataset.PerFrameFunctionalGroupsSequence, strict=True)):
+    found = {}
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        found[source.ReferencedSOPInstanceUID] = dataset.pixel_array[number].T > 0, frame
+    assert set(found) == {uid(0, 1, 2), uid(0, 1, 3)}
+    for index in (2, 3):
+        plane, frame = found[uid(0, 1, index)]
         position = [float(value) for value in frame.PlanePositionSequence[0].ImagePositionPatient]
         assert np.allclose(position, (lps @ [0, 0, index, 1])[:3])
-        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
-        assert source.ReferencedSOPInstanceUID == uid(0, 1, index)
-        assert np.array_equal(dataset.pixel_array[number].T > 0, tumour()[:, :, index])
+        assert np.array_equal(plane, tumour()[:, :, index])
 
 
 def test_frames_of_a_multi_frame_image_are_named(tmp_path: Path) -> None:

@@ -85,23 +85,27 @@ def read_dicom_seg(path: Path, series: DicomSeries) -> NDArray[np.bool_]:
         If the file is no segmentation, or of other images.
     """
     hd = _highdicom()
-    first = series.frames[0]
-    several = any(frame.index for frame in series.frames)
     try:
         with quiet_pydicom():
-            segmentation = hd.seg.segread(str(path))
-            if several:
-                pixels = segmentation.get_pixels_by_source_frame(
-                    first.instance, [frame.index + 1 for frame in series.frames], assert_missing_frames_are_empty=True
-                )
-            else:
-                instances = [frame.instance for frame in series.frames]
-                pixels = segmentation.get_pixels_by_source_instance(instances, assert_missing_frames_are_empty=True)
+            pixels = _by_source(hd.seg.segread(str(path)), series)
     except Exception as error:  # highdicom and pydicom raise nearly anything for other objects
         found = f"no segmentation of these images ({type(error).__name__})"
         raise DataError(path, found, _SEG, "check which series it belongs to") from error
     mask: NDArray[np.bool_] = pixels[..., 0].transpose(2, 1, 0) > 0
     return mask
+
+
+def _by_source(segmentation: Any, series: DicomSeries) -> NDArray[Any]:
+    """Return (frames, rows, columns, 1) in the order of the series."""
+    instances = [frame.instance for frame in series.frames]
+    if not {str(instance) for _, _, instance in segmentation.get_source_image_uids()} <= set(instances):
+        raise ValueError("refers to other images")
+    if any(frame.index for frame in series.frames):
+        numbers = [frame.index + 1 for frame in series.frames]
+        pixels = segmentation.get_pixels_by_source_frame(instances[0], numbers, assert_missing_frames_are_empty=True)
+    else:
+        pixels = segmentation.get_pixels_by_source_instance(instances, assert_missing_frames_are_empty=True)
+    return np.asarray(pixels)
 
 
 def _highdicom() -> Any:
@@ -171,7 +175,7 @@ def _segmentation(
                 manufacturer_model_name="gliomask",
                 software_versions=version,
                 device_serial_number="0",
-                content_label="FLAIR_ABNORMALITY",
+                content_label="FLAIR",
                 content_description=LABEL,
                 omit_empty_frames=bool(planes.any()),
                 series_description=f"{LABEL} (gliomask)",
