@@ -115,15 +115,29 @@ def contents(parts: Iterable[Part], start: bytes = b"", at: int = 0) -> Iterator
     DataError
         If a file cannot be read, is damaged in its zip, or is larger than `LARGEST_FILE`.
     """
+    for part, content in contents_or_errors(parts, start, at):
+        if isinstance(content, DataError):
+            raise content
+        yield part, content
+
+
+def contents_or_errors(
+    parts: Iterable[Part], start: bytes = b"", at: int = 0
+) -> Iterator[tuple[Part, bytes | DataError]]:
+    """Read files as `contents` does, but give the error of one that cannot be read, and go on."""
     with ExitStack() as stack:
         opened: tuple[Path, zipfile.ZipFile] | None = None
         for part in parts:
-            if part.member and (opened is None or opened[0] != part.path):
-                stack.close()
-                opened = part.path, stack.enter_context(_open_zip(part.path))
-            content = _read(part, opened[1] if opened and part.member else None, start, at)
-            if content is not None:
-                yield part, content
+            try:
+                if part.member and (opened is None or opened[0] != part.path):
+                    stack.close()
+                    opened = part.path, stack.enter_context(_open_zip(part.path))
+                content = _read(part, opened[1] if opened and part.member else None, start, at)
+            except DataError as error:
+                yield part, error
+            else:
+                if content is not None:
+                    yield part, content
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:

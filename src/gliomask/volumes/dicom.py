@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.volumes.archive import Part, contents, list_parts
+from gliomask.volumes.archive import contents, list_parts
 from gliomask.volumes.dicom_headers import MAGIC, MAGIC_AT, DicomFrame, read_frames
 from gliomask.volumes.dicom_pixels import read_pixels
 from gliomask.volumes.volume import Plane, Volume
@@ -127,32 +127,30 @@ def find_series(path: Path) -> list[DicomSeries]:
         If there is no MR image, a DICOM file is damaged, a series holds images of several patients, or the path cannot
         be read.
     """
-    return group_series(path, list_parts(path))
+    read = [read_frames(part, content) for part, content in contents(list_parts(path), MAGIC, MAGIC_AT)]
+    frames = [frame for frames in read for frame in frames]
+    if not frames:
+        found = f"no MR image ({len(read)} other DICOM objects or localisers)" if read else "no DICOM file"
+        raise DataError(path, found, "the images of an MR series", "check the path")
+    return group_series(path, frames)
 
 
-def group_series(source: Path, parts: Iterable[Part]) -> list[DicomSeries]:
-    """Find the MR series in these files, as `find_series` does in what it lists.
+def group_series(source: Path, frames: Iterable[DicomFrame]) -> list[DicomSeries]:
+    """Put frames together that belong to a series and have the same size, spacing and orientation.
 
     Raises
     ------
     DataError
-        See `find_series`.
+        If a series holds images of several patients.
     """
     groups: dict[tuple[str, tuple[int, int]], list[list[DicomFrame]]] = {}
-    passed_over = 0
-    for part, content in contents(parts, MAGIC, MAGIC_AT):
-        frames = read_frames(part, content)
-        passed_over += not frames
-        for frame in frames:
-            alike = groups.setdefault((frame.series, frame.shape), [])
-            group = next((group for group in alike if _parallel(group[0], frame)), None)
-            if group is None:
-                alike.append([frame])
-            else:
-                group.append(frame)
-    if not groups:
-        found = f"no MR image ({passed_over} other DICOM objects or localisers)" if passed_over else "no DICOM file"
-        raise DataError(source, found, "the images of an MR series", "check the path")
+    for frame in frames:
+        alike = groups.setdefault((frame.series, frame.shape), [])
+        group = next((group for group in alike if _parallel(group[0], frame)), None)
+        if group is None:
+            alike.append([frame])
+        else:
+            group.append(frame)
     series = [_series(source, group) for alike in groups.values() for group in alike]
     return sorted(series, key=lambda one: (one.frames[0].number or 0, one.frames[0].series, one.frames[0].position))
 
