@@ -20,9 +20,9 @@ from gliomask.data.greyscale import to_channels
 from gliomask.errors import DataError
 from gliomask.inference.studies import Study, find_studies, slices_in_folder
 from gliomask.volumes import nifti_file, slices
-from gliomask.volumes.archive import Part, contents_or_errors, is_zip, list_parts
+from gliomask.volumes.archive import Part, is_zip, list_parts
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series, group_series
-from gliomask.volumes.dicom_headers import MAGIC, MAGIC_AT, DicomFrame, read_frames
+from gliomask.volumes.dicom_headers import DicomFrame, read_headers
 from gliomask.volumes.nifti_image import NiftiImage, read_nifti
 from gliomask.volumes.resample import resample
 from gliomask.volumes.volume import AxialGrid, Volume, concerns, to_axial
@@ -249,14 +249,11 @@ def _dicom(source: Path, parts: Sequence[Part], series: str | None, errors: list
     """Find the DICOM studies; a file that cannot be used spoils the studies of its folder, which are left out."""
     frames: list[DicomFrame] = []
     spoilt = set()
-    for part, content in contents_or_errors(parts, MAGIC, MAGIC_AT):
-        try:
-            if isinstance(content, DataError):
-                raise content
-            frames += read_frames(part, content)
-        except DataError as error:
-            if part.folder not in spoilt:
-                errors.append(error)
+    for part, read in read_headers(parts):
+        if not isinstance(read, DataError):
+            frames += read
+        elif part.folder not in spoilt:
+            errors.append(read)
             spoilt.add(part.folder)
     ordered = sorted(
         (frame for frame in frames if frame.part.folder not in spoilt), key=lambda frame: (frame.study, frame.part)

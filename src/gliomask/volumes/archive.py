@@ -100,22 +100,15 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
             raise DataError(path, "an encrypted zip", "a zip without password", "unpack it and give the folder")
 
 
-def contents(parts: Iterable[Part], start: bytes = b"", at: int = 0) -> Iterator[tuple[Part, bytes]]:
+def contents(parts: Iterable[Part]) -> Iterator[tuple[Part, bytes]]:
     """Read files one after the other; a zip is opened once for all of its members that follow each other.
-
-    Parameters
-    ----------
-    parts
-        What to read.
-    start, at
-        Files that do not hold these bytes at this place are passed over, without being read whole.
 
     Raises
     ------
     DataError
         If a file cannot be read, is damaged in its zip, or is larger than `LARGEST_FILE`.
     """
-    for part, content in contents_or_errors(parts, start, at):
+    for part, content in contents_or_errors(parts):
         if isinstance(content, DataError):
             raise content
         yield part, content
@@ -124,7 +117,15 @@ def contents(parts: Iterable[Part], start: bytes = b"", at: int = 0) -> Iterator
 def contents_or_errors(
     parts: Iterable[Part], start: bytes = b"", at: int = 0
 ) -> Iterator[tuple[Part, bytes | DataError]]:
-    """Read files as `contents` does, but give the error of one that cannot be read, and go on."""
+    """Read files as `contents` does, but give the error of one that cannot be read, and go on.
+
+    Parameters
+    ----------
+    parts
+        What to read.
+    start, at
+        Files that do not hold these bytes at this place are not read further: their content is empty.
+    """
     with ExitStack() as stack:
         opened: tuple[Path, zipfile.ZipFile] | None = None
         for part in parts:
@@ -136,8 +137,7 @@ def contents_or_errors(
             except DataError as error:
                 yield part, error
             else:
-                if content is not None:
-                    yield part, content
+                yield part, content
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -147,12 +147,12 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise DataError(path, "a damaged or cut-off zip", "a zip of images", "copy or pack it again") from error
 
 
-def _read(part: Part, archive: zipfile.ZipFile | None, start: bytes, at: int) -> bytes | None:
+def _read(part: Part, archive: zipfile.ZipFile | None, start: bytes, at: int) -> bytes:
     try:
         with part.path.open("rb") if archive is None else archive.open(part.member) as file:
             begin = file.read(at + len(start))
             if begin[at:] != start:
-                return None
+                return b""
             content = begin + file.read(LARGEST_FILE - len(begin) + 1)
     except OSError as error:
         raise _unreadable(part, error) from error

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.volumes.archive import contents, list_parts
-from gliomask.volumes.dicom_headers import MAGIC, MAGIC_AT, DicomFrame, read_frames
+from gliomask.volumes.archive import list_parts
+from gliomask.volumes.dicom_headers import DicomFrame, read_headers
 from gliomask.volumes.dicom_pixels import read_pixels
 from gliomask.volumes.volume import Plane, Volume
 
@@ -127,11 +127,16 @@ def find_series(path: Path) -> list[DicomSeries]:
         If there is no MR image, a DICOM file is damaged, a series holds images of several patients, or the path cannot
         be read.
     """
-    read = [read_frames(part, content) for part, content in contents(list_parts(path), MAGIC, MAGIC_AT)]
-    frames = [frame for frames in read for frame in frames]
+    frames: list[DicomFrame] = []
+    files = 0
+    for _, found in read_headers(list_parts(path)):
+        if isinstance(found, DataError):
+            raise found
+        files += 1
+        frames += found
     if not frames:
-        found = f"no MR image ({len(read)} other DICOM objects or localisers)" if read else "no DICOM file"
-        raise DataError(path, found, "the images of an MR series", "check the path")
+        what = f"no MR image ({files} other DICOM objects or localisers)" if files else "no DICOM file"
+        raise DataError(path, what, "the images of an MR series", "check the path")
     return group_series(path, frames)
 
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from gliomask.errors import DataError
-from gliomask.volumes.archive import Part
-
-MAGIC, MAGIC_AT = b"DICM", 128
-"""What every DICOM file holds, and where."""
+from gliomask.volumes.archive import Part, contents_or_errors
 
 IMAGE = "an MR image in DICOM"
 """Words for errors."""
 
+_MAGIC, _MAGIC_AT = b"DICM", 128
+_SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
 _MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # enhanced, legacy converted enhanced
@@ -77,6 +76,21 @@ class DicomFrame:
     thickness: float | None
     slope: float
     intercept: float
+
+
+def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
+    """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over."""
+    for part, content in contents_or_errors(parts, _MAGIC, _MAGIC_AT):
+        if isinstance(content, DataError):
+            yield part, content
+        elif content:
+            try:
+                yield part, read_frames(part, content)
+            except DataError as error:
+                yield part, error
+        elif str(part).lower().endswith(_SUFFIXES):
+            found = "no DICOM file in spite of its name, or empty, or damaged at its start"
+            yield part, DataError(str(part), found, IMAGE, "copy it again, or move it away")
 
 
 def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
