@@ -105,7 +105,7 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
     masks: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = _in_folder(path, results)
+            found = slices_in_folder(path, results)
             if not found:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
@@ -120,7 +120,8 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
     return studies
 
 
-def _in_folder(folder: Path, results: Path | None) -> list[Study]:
+def slices_in_folder(folder: Path, results: Path | None = None) -> list[Study]:
+    """Find the stacks and single slices of a folder as `find_studies` does; none if there are none."""
     stacks: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     inside = results is not None and folder.resolve() in results.resolve().parents

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.files import whole_file
-
-SUFFIXES = (".nii", ".nii.gz")
-"""File name endings (in lower case) that are read and written."""
+from gliomask.volumes.nifti_file import check_name, damaged, in_silence, load_nifti, write_content
 
 _MASK = "a NIfTI mask of at most 3 dimensions with 0 for background and one positive value for tumour"
-_GZIP = b"\x1f\x8b"
 _UNKNOWN = (1.0, 1.0, 1.0)
 
 
@@ -65,17 +57,16 @@ def read_mask_volume(path: Path) -> MaskVolume:
         If the file is missing, empty, cut off or no NIfTI, has other dimensions or complex or RGB values, has several
         labels or negative or infinite values, or has no background at all.
     """
-    content = _content(path)
     try:
-        with _in_silence():
-            image = _image(path, content)
+        with in_silence():
+            image = load_nifti(path, _MASK)
             shape = _shape(path, image)
             values = np.asanyarray(image.dataobj).reshape(shape)
             spacing = _spacing(image)
     except DataError:
         raise
     except Exception as error:  # nibabel and its decoders raise nearly anything for broken files
-        raise _damaged(path, error) from error
+        raise damaged(path, _MASK, error) from error
     return MaskVolume(_binary(path, values).T.copy(), spacing)
 
 
@@ -98,25 +89,12 @@ def write_mask_volume(path: Path, mask: NDArray[np.bool_], spacing: tuple[float,
     """
     from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415 - slow to import
 
-    _check_name(path)
+    check_name(path, _MASK)
     _check_to_write(path, mask, spacing)
     scale = np.diag([*reversed(spacing or _UNKNOWN), 1.0])
     image: Any = Nifti1Image(mask.T.astype(np.uint8), scale)  # type: ignore[no-untyped-call]  # typed only in part
     image.header.set_xyzt_units("mm" if spacing else "unknown")
-    content: bytes = image.to_bytes()
-    if path.name.lower().endswith(".gz"):
-        content = gzip.compress(content, mtime=0)  # the same mask makes the same file
-    try:
-        with whole_file(path) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        found = f"cannot be written ({error.strerror or error})"
-        raise DataError(path, found, "a folder that can be written to", "choose another") from error
-
-
-def _check_name(path: Path) -> None:
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DataError(path, f"a name ending in {path.suffix!r}", ".nii or .nii.gz", "convert or rename the file")
+    write_content(path, image.to_bytes())
 
 
 def _check_to_write(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float, float] | None) -> None:
@@ -127,61 +105,6 @@ def _check_to_write(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, f
         raise DataError(path, "a mask without background to write", _MASK, "check whether it is inverted")
     if spacing is not None and not (len(spacing) == 3 and all(0 < step < np.inf for step in spacing)):
         raise DataError(path, f"a spacing of {spacing} to write", "three positive numbers (mm)", "leave it out")
-
-
-def _content(path: Path) -> bytes:
-    """Return the whole file, unpacked; unpacking it whole compares its checksum, which reading an array does not."""
-    _check_name(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        found, cure = _reason(path, error)
-        raise DataError(path, found, _MASK, cure) from error
-    if not content:
-        raise DataError(path, "an empty file (0 bytes)", _MASK, "copy or write it again")
-    if not content.startswith(_GZIP):
-        return content
-    try:
-        return gzip.decompress(content)
-    except Exception as error:  # EOFError, zlib.error, BadGzipFile, ...
-        raise _damaged(path, error) from error
-
-
-def _reason(path: Path, error: OSError) -> tuple[str, str]:
-    """Say in plain words why a file could not be read, and what to do."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file", "check the name"
-    if path.is_dir():
-        return "a folder", "give the name of a file"
-    return f"a file that cannot be read ({error.strerror or error})", "change its permissions, or copy it again"
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    detail = " ".join(str(error).split()) or type(error).__name__
-    return DataError(path, f"a damaged or cut-off file ({detail})", _MASK, "copy or write it again")
-
-
-@contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep nibabel from telling stderr what it mends in a header (its own suppressor leaves the root logger)."""
-    logger = logging.getLogger("nibabel.global")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _image(path: Path, content: bytes) -> Any:
-    """Return the image of nibabel, which is typed only in part."""
-    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415
-    from nibabel.nifti2 import Nifti2Image  # noqa: PLC0415
-
-    if content[344:347] == b"n+1":
-        return Nifti1Image.from_bytes(content)
-    if content[4:7] == b"n+2":
-        return Nifti2Image.from_bytes(content)
-    raise DataError(path, "no NIfTI in one file, or damaged at its start", _MASK, "convert it, or copy it again")
 
 
 def _shape(path: Path, image: Any) -> tuple[int, ...]:

@@ -1,0 +1,261 @@
+"""MR series in DICOM as volumes: which there are, which is FLAIR, and their voxels. Knows nothing of models.
+
+Descriptions of series are shown, names and identifiers of patients never are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.errors import DataError
+from gliomask.volumes.archive import list_parts
+from gliomask.volumes.dicom_headers import DicomFrame, read_headers
+from gliomask.volumes.dicom_pixels import read_pixels
+from gliomask.volumes.volume import Plane, Volume
+
+_SERIES = "an MR series of evenly spaced, parallel slices"
+_FLAIR = re.compile(r"flair|dark ?fluid|tirm|fluid att")
+_T1 = re.compile(r"\bt1")  # "T1 FLAIR" is a T1-weighted sequence
+_SAME_DIRECTION = 1e-3
+_SAME_PLACE = 1e-3  # mm
+_UNEVEN, _SLIGHTLY_UNEVEN = 0.1, 0.01  # of the distance between slices
+_MISSING = 1.5  # of the distance between slices
+_OFF_LINE = 1.0  # mm
+
+
+@dataclass(frozen=True)
+class DicomImage:
+    """A series as a volume.
+
+    Attributes
+    ----------
+    volume
+        X runs along a row, Y along a column, Z along the normal; values as stored where no slope or intercept changes
+        them, else float32.
+    series
+        Where it came from: `gliomask.volumes.dicom_seg` takes its references from there.
+    warnings
+        What is odd about it, one sentence each.
+    """
+
+    volume: Volume
+    series: DicomSeries
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """Images of one series that have the same size, pixel spacing and orientation, sorted along their normal.
+
+    Attributes
+    ----------
+    source
+        Folder, zip or file that was searched.
+    frames
+        At least one; copies of an image are left out.
+    copies
+        How many copies were left out.
+    """
+
+    source: Path
+    frames: tuple[DicomFrame, ...] = field(repr=False)
+    copies: int = 0
+
+    @property
+    def description(self) -> str:
+        """Description of the series, or of its protocol or sequence."""
+        return next((words for words in self.frames[0].description if words.strip()), "without description")
+
+    @property
+    def plane(self) -> Plane:
+        """Plane of its slices."""
+        planes: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+        return planes[int(np.argmax(np.abs(_normal(self.frames[0]))))]
+
+    @property
+    def study(self) -> str:
+        """Identifier of the study, for comparison only."""
+        return self.frames[0].study
+
+    @property
+    def patient(self) -> tuple[str, str]:
+        """Identifiers of the patient, for comparison only."""
+        return self.frames[0].patient
+
+    def __str__(self) -> str:
+        """Return the words with which errors list it."""
+        number = "" if self.frames[0].number is None else f" {self.frames[0].number}"
+        description = "".join(letter if letter.isprintable() else "?" for letter in self.description)[:64]
+        return f"series{number} ({description}; {len(self.frames)} slices, {self.plane})"
+
+    def is_flair(self) -> bool:
+        """Tell by the description, the protocol and the sequence whether it is FLAIR (dark fluid, TIRM, ...)."""
+        words = [re.sub(r"[^a-z0-9]+", " ", words.lower()) for words in self.frames[0].description]
+        return any(_FLAIR.search(part) and not _T1.search(part) for part in words) and not _T1.search(words[0])
+
+    def read(self) -> DicomImage:
+        """Read the voxels.
+
+        Raises
+        ------
+        DataError
+            If slices are missing, doubled, unevenly spaced or not on a line, or a file cannot be decoded.
+        """
+        affine, said = _affine(self)
+        values = read_pixels(self.frames)
+        volume = Volume(
+            values.transpose(2, 1, 0), affine, "LPS", str(self.source), self.frames[0].frame_of_reference
+        )  # fmt: skip
+        copies = (f"{self.copies} image(s) that are there twice were left out",) if self.copies else ()
+        return DicomImage(volume, self, (*copies, *said))
+
+
+def find_series(path: Path) -> list[DicomSeries]:
+    """Find the MR series in a folder (to any depth), a zip or a file, in order of their numbers.
+
+    Other objects than MR images with a place in space are passed over, and so are localisers and foreign files.
+
+    Raises
+    ------
+    DataError
+        If there is no MR image, a DICOM file is damaged, a series holds images of several patients, or the path cannot
+        be read.
+    """
+    frames: list[DicomFrame] = []
+    files = 0
+    for _, found in read_headers(list_parts(path)):
+        if isinstance(found, DataError):
+            raise found
+        files += 1
+        frames += found
+    if not frames:
+        what = f"no MR image ({files} other DICOM objects or localisers)" if files else "no DICOM file"
+        raise DataError(path, what, "the images of an MR series", "check the path")
+    return group_series(path, frames)
+
+
+def group_series(source: Path, frames: Iterable[DicomFrame]) -> list[DicomSeries]:
+    """Put frames together that belong to a series and have the same size, spacing and orientation.
+
+    Raises
+    ------
+    DataError
+        If a series holds images of several patients.
+    """
+    groups: dict[tuple[str, tuple[int, int]], list[list[DicomFrame]]] = {}
+    for frame in frames:
+        alike = groups.setdefault((frame.series, frame.shape), [])
+        group = next((group for group in alike if _parallel(group[0], frame)), None)
+        if group is None:
+            alike.append([frame])
+        else:
+            group.append(frame)
+    series = [_series(source, group) for alike in groups.values() for group in alike]
+    return sorted(series, key=lambda one: (one.frames[0].number or 0, one.frames[0].series, one.frames[0].position))
+
+
+def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> DicomSeries:
+    """Choose the FLAIR series of a patient.
+
+    Parameters
+    ----------
+    series
+        At least one, as `find_series` gives them.
+    wanted
+        Number of the series, or a part of its description, to choose it by; otherwise the description must tell.
+
+    Raises
+    ------
+    DataError
+        If none fits or several do, with the list of the series, or they belong to several patients.
+    """
+    source = series[0].source
+    if len({one.patient for one in series}) > 1:
+        raise DataError(source, "images of several patients", "one patient", "give a folder for each patient")
+    fitting = [one for one in series if (one.is_flair() if wanted is None else _is_wanted(one, wanted))]
+    if len(fitting) == 1:
+        return fitting[0]
+    name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
+    found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
+    raise DataError(source, found, "one", "choose one by its number or description, or give its folder alone")
+
+
+def _is_wanted(series: DicomSeries, wanted: str) -> bool:
+    if wanted.isdecimal():
+        return series.frames[0].number == int(wanted)
+    return any(wanted.lower() in words.lower() for words in series.frames[0].description)
+
+
+def _parallel(first: DicomFrame, second: DicomFrame) -> bool:
+    return np.allclose(first.orientation, second.orientation, atol=_SAME_DIRECTION) and np.allclose(
+        first.pixel_spacing, second.pixel_spacing, atol=_SAME_DIRECTION
+    )
+
+
+def _series(source: Path, frames: list[DicomFrame]) -> DicomSeries:
+    if len({frame.patient for frame in frames}) > 1:
+        raise DataError(source, "a series with images of several patients", "one patient", "export the images again")
+    first = {(frame.instance, frame.index): frame for frame in reversed(frames)}
+    normal = _normal(frames[0])
+    ordered = sorted(first.values(), key=lambda frame: (float(np.dot(normal, frame.position)), str(frame.part)))
+    return DicomSeries(source, tuple(ordered), copies=len(frames) - len(first))
+
+
+def _normal(frame: DicomFrame) -> NDArray[np.float64]:
+    return np.cross(frame.orientation[:3], frame.orientation[3:])
+
+
+def _affine(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the affine from (column, row, slice) to LPS, and what is odd about it."""
+    first = series.frames[0]
+    if len({frame.frame_of_reference for frame in series.frames}) > 1:
+        raise DataError(series.source, "slices in several frames of reference", _SERIES, "export the series again")
+    step, said = _step(series)
+    affine = np.eye(4)
+    affine[:3, 0] = np.multiply(first.orientation[:3], first.pixel_spacing[1])
+    affine[:3, 1] = np.multiply(first.orientation[3:], first.pixel_spacing[0])
+    affine[:3, 2] = step
+    affine[:3, 3] = first.position
+    return affine, said
+
+
+def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the way from a slice to the next; section C.7.6.2.1.1 of DICOM PS3.3 gives the place of a pixel."""
+    positions = np.array([frame.position for frame in series.frames])
+    normal = _normal(series.frames[0])
+    if not np.isfinite(positions).all() or not np.isclose(np.linalg.norm(normal), 1, atol=0.01):
+        raise DataError(series.source, "slices without a sensible position or direction", _SERIES, "export them again")
+    if len(positions) == 1:
+        thickness = series.frames[0].thickness
+        said = () if thickness else ("the thickness of the only slice is not known; it is taken as 1 mm",)
+        return normal * (thickness or 1.0), said
+    gaps = np.diff(positions @ normal)
+    usual = float(np.median(gaps))
+    _check_gaps(series, gaps, usual)
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    strays = positions - positions[0] - np.arange(len(positions))[:, None] * step
+    if float(np.abs(strays - np.outer(strays @ normal, normal)).max()) > _OFF_LINE:
+        raise DataError(series.source, "slices that do not lie on a line", _SERIES, "choose slices of one series")
+    worst = float(np.abs(gaps - usual).max()) / usual
+    uneven = f"slices are unevenly spaced by up to {worst:.0%}; their mean distance is taken"
+    return step, (uneven,) if worst > _SLIGHTLY_UNEVEN else ()
+
+
+def _check_gaps(series: DicomSeries, gaps: NDArray[np.float64], usual: float) -> None:
+    cure = "export the whole series again"
+    twice = int((gaps < _SAME_PLACE).sum())
+    if twice:
+        found = f"{twice} slice(s) at the place of another (several echoes, contrasts or time points?)"
+        raise DataError(series.source, found, _SERIES, "keep one image for each place")
+    if gaps.max() > _MISSING * usual:
+        found = f"slices missing: a gap of {gaps.max():.4g} mm where slices are {usual:.4g} mm apart"
+        raise DataError(series.source, found, _SERIES, cure)
+    if np.abs(gaps - usual).max() > _UNEVEN * usual:
+        found = f"unevenly spaced slices, {gaps.min():.4g} to {gaps.max():.4g} mm apart"
+        raise DataError(series.source, found, _SERIES, cure)

@@ -1,0 +1,224 @@
+"""What a DICOM file says of its images before a pixel is read. Knows nothing of series as volumes.
+
+Identifiers are compared, never shown: no error repeats a value of the file, nor a decoder's message that might.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from gliomask.errors import DataError
+from gliomask.volumes.archive import Part, contents_or_errors
+
+IMAGE = "an MR image in DICOM"
+"""Words for errors."""
+
+_MAGIC, _MAGIC_AT = b"DICM", 128
+_SUFFIXES = (".dcm", ".ima")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
+_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # enhanced, legacy converted enhanced
+_PIXEL_DATA = 0x7FE00010
+_TAGS = (
+    "SpecificCharacterSet",
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID",
+    "PatientName", "SeriesNumber", "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName",
+    "ImageType", "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImageOrientationPatient",
+    "ImagePositionPatient", "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DicomFrame:
+    """One image with a place in space: a file, or a frame of a multi-frame file.
+
+    Attributes
+    ----------
+    part, index
+        The file, and which of its frames, from 0.
+    instance, series, study, patient, frame_of_reference
+        Identifiers, for comparison only.
+    number, description
+        Of the series; the description joins those of series, protocol and sequence.
+    shape
+        Rows and columns.
+    pixel_spacing, orientation, position
+        Distance between rows and between columns in mm, direction of a row and of a column, and centre of the first
+        pixel, in LPS.
+    thickness
+        Spacing between slices, or thickness of the slice, in mm; None if neither is there.
+    slope, intercept
+        Turn stored values into those that count.
+    """
+
+    part: Part
+    index: int
+    instance: str = field(repr=False)
+    series: str = field(repr=False)
+    study: str = field(repr=False)
+    patient: tuple[str, str] = field(repr=False)
+    frame_of_reference: str | None = field(repr=False)
+    number: int | None
+    description: tuple[str, ...]
+    shape: tuple[int, int]
+    pixel_spacing: Vector
+    orientation: Vector
+    position: Vector
+    thickness: float | None
+    slope: float
+    intercept: float
+
+
+def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
+    """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over."""
+    for part, content in contents_or_errors(parts, _MAGIC, _MAGIC_AT):
+        if isinstance(content, DataError):
+            yield part, content
+        elif content:
+            try:
+                yield part, read_frames(part, content)
+            except DataError as error:
+                yield part, error
+        elif str(part).lower().endswith(_SUFFIXES):
+            found = "no DICOM file in spite of its name, or empty, or damaged at its start"
+            yield part, DataError(str(part), found, IMAGE, "copy it again, or move it away")
+
+
+def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
+    """Return the frames of a file; none if it is another object than an MR image, or a localiser.
+
+    Parameters
+    ----------
+    part
+        For errors and for later reading.
+    content
+        The file, which begins like a DICOM file.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, cut off before its pixels, packed as a whole ("deflated"), or lacks its place in space.
+    """
+    if _DEFLATED in content:
+        cure = "save it in another transfer syntax"
+        raise DataError(str(part), "a DICOM file that is packed as a whole (deflated)", IMAGE, cure)
+    try:
+        with quiet_pydicom():
+            return _frames(part, *_header(content))
+    except DataError:
+        raise
+    except Exception as error:  # pydicom raises nearly anything for broken files; its words may repeat values
+        raise damaged_dicom(part, error) from error
+
+
+def damaged_dicom(part: Part, error: Exception) -> DataError:
+    """Return the error for a file that pydicom could not make sense of, without the words of pydicom."""
+    found = f"a damaged DICOM file, or one without its place in space ({type(error).__name__})"
+    return DataError(str(part), found, IMAGE, "copy or export it again")
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom from warning about, logging, or checking values that are not used."""
+    from pydicom.config import disable_value_validation  # noqa: PLC0415 - slow to import
+
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+def _header(content: bytes) -> tuple[Any, bool]:
+    """Return the elements that count, and whether there are pixels behind them."""
+    from pydicom.filereader import read_partial  # noqa: PLC0415
+    from pydicom.tag import Tag  # noqa: PLC0415
+
+    reached = False
+
+    def at_pixels(tag: int, _vr: str | None, _length: int) -> bool:
+        nonlocal reached
+        reached = reached or tag == _PIXEL_DATA
+        return tag >= _PIXEL_DATA
+
+    tags: Any = [Tag(name) for name in _TAGS]
+    return read_partial(io.BytesIO(content), at_pixels, specific_tags=tags), reached
+
+
+def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...]:
+    kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    if kind and kind != _SINGLE_FRAME and kind not in _MULTI_FRAME:
+        return ()
+    if not kind or not has_pixels:
+        raise DataError(str(part), "a damaged or cut-off DICOM file", IMAGE, "copy or export it again")
+    if "LOCALIZER" in [str(word).upper() for word in dataset.get("ImageType") or ()]:
+        return ()
+    return _multi_frame(part, dataset) if kind in _MULTI_FRAME else (_frame(part, 0, *[dataset] * 5),)
+
+
+def _multi_frame(part: Part, dataset: Any) -> tuple[DicomFrame, ...]:
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    if len(frames) != int(dataset.NumberOfFrames):
+        raise DataError(str(part), "a damaged file: its frames are not as many as it says", IMAGE, "export it again")
+
+    def group(frame: Any, name: str, needed: bool = True) -> Any:
+        sequence = frame.get(name) or shared.get(name)
+        if not sequence and needed:
+            raise DataError(str(part), f"frames without {name}", IMAGE, "export it again, with its geometry")
+        return sequence[0] if sequence else {}
+
+    return tuple(
+        _frame(
+            part, index, dataset,
+            group(frame, "PixelMeasuresSequence"), group(frame, "PlaneOrientationSequence"),
+            group(frame, "PlanePositionSequence"), group(frame, "PixelValueTransformationSequence", needed=False),
+        )
+        for index, frame in enumerate(frames)
+    )  # fmt: skip
+
+
+def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object keeps them
+    part: Part, index: int, dataset: Any, measures: Any, orientation: Any, position: Any, transformation: Any
+) -> DicomFrame:
+    thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
+    slope, intercept = transformation.get("RescaleSlope"), transformation.get("RescaleIntercept")
+    number = dataset.get("SeriesNumber")
+    named = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+    return DicomFrame(
+        part=part,
+        index=index,
+        instance=str(dataset.SOPInstanceUID),
+        series=str(dataset.SeriesInstanceUID),
+        study=str(dataset.get("StudyInstanceUID") or ""),
+        patient=(str(dataset.get("PatientID") or ""), str(dataset.get("PatientName") or "")),
+        frame_of_reference=str(dataset.get("FrameOfReferenceUID") or "") or None,
+        number=None if number is None else int(number),
+        description=tuple(str(dataset.get(name) or "") for name in named),
+        shape=(int(dataset.Rows), int(dataset.Columns)),
+        pixel_spacing=_vector(measures.PixelSpacing, 2),
+        orientation=_vector(orientation.ImageOrientationPatient, 6),
+        position=_vector(position.ImagePositionPatient, 3),
+        thickness=abs(float(thickness)) if thickness else None,
+        slope=1.0 if slope is None else float(slope),
+        intercept=0.0 if intercept is None else float(intercept),
+    )
+
+
+def _vector(values: Any, length: int) -> Vector:
+    vector = tuple(float(value) for value in values)
+    if len(vector) != length:
+        raise ValueError(f"{len(vector)} numbers instead of {length}")
+    return vector

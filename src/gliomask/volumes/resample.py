@@ -1,0 +1,70 @@
+"""One volume on the grid of another: the other sequences of a patient on FLAIR's. Knows nothing of what they show."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.errors import DataError
+from gliomask.volumes.volume import Volume
+
+_LEAST_OVERLAP = 0.5
+_EXPECTED = "a volume of the same patient in the same position"
+
+
+def resample(volume: Volume, grid: Volume) -> Volume:
+    """Return a volume on another's grid, by linear interpolation; nothing is registered.
+
+    Parameters
+    ----------
+    volume
+        What is resampled.
+    grid
+        Whose shape and affine the result has.
+
+    Returns
+    -------
+    Volume
+        float32, the volume's lowest value where the grid lies outside of it; the volume itself if it lies on the grid
+        already. Half a voxel beyond the outermost centres still counts as inside.
+
+    Raises
+    ------
+    DataError
+        If both have a frame of reference and they differ, or less than half of the grid lies in the volume.
+    """
+    frames = volume.frame_of_reference, grid.frame_of_reference
+    if None not in frames and frames[0] != frames[1]:
+        cure = "register it to FLAIR first, and save both as NIfTI"
+        raise DataError(volume.source, "another frame of reference than FLAIR's", _EXPECTED, cure)
+    if volume.array.shape == grid.array.shape and np.allclose(volume.affine, grid.affine, atol=1e-4):
+        return volume
+    between = np.linalg.inv(volume.affine) @ grid.affine
+    covered = _covered(between, grid.array.shape, volume.array.shape)
+    if covered < _LEAST_OVERLAP:
+        cure = "check that it is the same examination, or leave it out"
+        raise DataError(volume.source, f"a volume that covers {covered:.0%} of FLAIR", _EXPECTED, cure)
+    return Volume(
+        _linear(volume, between, grid.array.shape), grid.affine, "RAS", volume.source, volume.frame_of_reference
+    )
+
+
+def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple[int, ...]) -> float:
+    """Return which part of a grid lies inside an array, at some thirty points along each axis."""
+    ranges = [np.linspace(0, length - 1, min(length, 32)) for length in shape]
+    points = np.stack([*np.meshgrid(*ranges, indexing="ij"), np.ones([len(steps) for steps in ranges])])
+    places = np.tensordot(between[:3], points, 1).reshape(3, -1)
+    sizes = np.array(inside)[:, None]
+    return float(((places >= -0.5 - 1e-6) & (places <= sizes - 0.5 + 1e-6)).all(axis=0).mean())
+
+
+def _linear(volume: Volume, between: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    from scipy import ndimage  # noqa: PLC0415 - slow to import
+
+    place = {"matrix": between[:3, :3], "offset": between[:3, 3], "output_shape": shape}
+    values = volume.array.astype(np.float32)
+    result = np.empty(shape, np.float32)
+    ndimage.affine_transform(values, output=result, order=1, mode="nearest", **place)
+    inside = ndimage.affine_transform(np.ones(values.shape, np.uint8), order=0, mode="grid-constant", **place)
+    result[inside == 0] = values.min()
+    return result

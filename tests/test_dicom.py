@@ -1,0 +1,286 @@
+"""DICOM series are found, sorted and read with their place; what is odd about them is said or refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from dicom_builders import SECRETS, save, uid, write_enhanced, write_series
+from gliomask.errors import DataError
+from gliomask.volumes.dicom import DicomImage, choose_flair, find_series
+from gliomask.volumes.volume import Volume, to_axial
+from test_volume import ORIENTATIONS, affine_of, rotation
+
+SHAPE = (9, 8, 6)
+SPACING = (0.75, 0.5, 5.5)
+AFFINE: Any = affine_of((0, 1, 2), (-1, -1, 1), SPACING)  # as scanners store axial slices
+
+
+def values(dtype: str = "<i2", shape: tuple[int, ...] = SHAPE) -> NDArray[Any]:
+    return np.random.default_rng(0).integers(0, 1000, shape).astype(dtype)
+
+
+def read(path: Path) -> DicomImage:
+    (series,) = find_series(path)
+    return series.read()
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        choose_flair(find_series(path)).read()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not [secret for secret in SECRETS if secret in message]
+    return message
+
+
+def assert_same_place(found: Volume, array: NDArray[Any], affine: Any, tolerance: float = 1e-6) -> None:
+    """Compare in the axial display, so that the order in which voxels are kept does not count."""
+    (one, first), (two, second) = to_axial(found), to_axial(Volume(array, affine, "RAS"))
+    assert np.array_equal(one, two)
+    for corner in np.ndindex(2, 2, 2):
+        at = np.multiply(corner, np.subtract(one.shape, 1))
+        places = [
+            volume.affine @ [*np.argwhere(grid.back(marker(one.shape, at)))[0], 1]
+            for volume, grid in ((found, first), (Volume(array, affine, "RAS"), second))
+        ]
+        assert np.allclose(places[0], places[1], atol=tolerance)
+
+
+def marker(shape: tuple[int, ...], at: NDArray[Any]) -> NDArray[np.bool_]:
+    array = np.zeros(shape, np.bool_)
+    array[tuple(at)] = True
+    return array
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+def test_every_orientation_is_read_in_its_place(tmp_path: Path, axes: Any, signs: Any) -> None:
+    affine: Any = rotation(12, 1) @ affine_of(axes, signs, SPACING)
+    write_series(tmp_path, values(shape=(5, 4, 3)), affine)
+    image = read(tmp_path)
+    assert_same_place(image.volume, values(shape=(5, 4, 3)), affine)
+    assert image.volume.array.dtype == np.int16
+    assert image.warnings == ()
+
+
+def test_axial_series_keeps_its_order_and_its_affine(tmp_path: Path) -> None:
+    write_series(tmp_path, values("<u2"), AFFINE)
+    volume = read(tmp_path).volume
+    assert np.array_equal(volume.array, values("<u2"))
+    assert volume.array.dtype == np.uint16
+    assert np.allclose(volume.affine, AFFINE, atol=1e-9)
+    assert volume.frame_of_reference == uid(0, 99)
+
+
+def test_folder_zip_and_multi_frame_give_the_same(tmp_path: Path) -> None:
+    write_series(tmp_path / "one" / "deep" / "deeper", values(), AFFINE)
+    (tmp_path / "one" / "notes.txt").write_text("DICM")
+    (tmp_path / "one" / ".hidden.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    (tmp_path / "one" / "empty").touch()
+    with zipfile.ZipFile(tmp_path / "two.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((tmp_path / "one").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path))
+    write_enhanced(tmp_path / "three.dcm", values(), AFFINE, order=np.random.default_rng(1).permutation(SHAPE[2]))
+    images = [read(tmp_path / name) for name in ("one", "two.zip", "three.dcm")]
+    for image in images:
+        assert np.array_equal(image.volume.array, values())
+        assert np.allclose(image.volume.affine, AFFINE, atol=1e-9)
+        assert image.warnings == ()
+        assert image.series.is_flair()
+
+
+def test_slope_and_intercept_count(tmp_path: Path) -> None:
+    write_series(tmp_path / "one", values(), AFFINE, RescaleSlope="2.5", RescaleIntercept="-100")
+    write_enhanced(tmp_path / "two" / "a.dcm", values(), AFFINE, slopes=(2.5, -100))
+    for folder in ("one", "two"):
+        array = read(tmp_path / folder).volume.array
+        assert array.dtype == np.float32
+        assert np.array_equal(array, (values() * 2.5 - 100).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["<i2", "<u2"])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("frames", ["many", "one"])
+def test_compressed_images_are_read(tmp_path: Path, syntax: str, dtype: str, frames: str) -> None:
+    array = values(dtype, (72, 64, 3))
+    if frames == "many":
+        write_series(tmp_path, array, AFFINE, syntax=syntax)
+    else:
+        write_enhanced(tmp_path / "a.dcm", array, AFFINE, syntax=syntax)
+    assert np.array_equal(read(tmp_path).volume.array, array)
+
+
+def test_jpeg_lossless_is_read(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("gdcmconv")
+    if not command.is_file():
+        pytest.skip("gdcmconv (of python-gdcm) is not installed")
+    for path in write_series(tmp_path / "plain", values("<u2"), AFFINE):
+        target = tmp_path / "packed" / path.name
+        target.parent.mkdir(exist_ok=True)
+        subprocess.run([command, "--jpeg", str(path), str(target)], check=True, capture_output=True)
+        assert dcmread(target).file_meta.TransferSyntaxUID.name.startswith("JPEG Lossless")
+    assert np.array_equal(read(tmp_path / "packed").volume.array, values("<u2"))
+
+
+def test_other_objects_and_localisers_are_passed_over(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE)
+    write_series(tmp_path / "scout", values(), AFFINE, series=2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    for path in write_series(tmp_path / "other", values(), AFFINE, series=3):
+        save(path, dcmread(path), "1.2.840.10008.5.1.4.1.1.7")
+    assert len(find_series(tmp_path)) == 1
+    shutil.rmtree(tmp_path / "other")
+    for path in tmp_path.glob("*.dcm"):
+        path.unlink()
+    assert "no MR image (6 other DICOM objects or localisers)" in refusal(tmp_path)
+
+
+def test_orientations_of_a_series_are_told_apart(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(), AFFINE)
+    write_series(tmp_path / "b", values(), affine_of((1, 2, 0), (1, -1, 1), SPACING), SOPInstanceUID=uid(5))
+    assert sorted((one.plane, len(one.frames)) for one in find_series(tmp_path)) == [("axial", 6), ("sagittal", 1)]
+
+
+@pytest.mark.parametrize(
+    ("description", "flair"),
+    [
+        ("Ax T2 FLAIR", True), ("t2_tirm_tra_dark-fluid", True), ("DarkFluid", True), ("eT2W_FLAIR SENSE", True),
+        ("AX FLAIR +C", True), ("Ax T1 FLAIR", False), ("T1_FLAIR", False), ("AX T2", False), ("t1_mprage", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_flair_is_known_by_its_description(tmp_path: Path, description: str, flair: bool) -> None:
+    write_series(tmp_path, values(), AFFINE, SeriesDescription=description)
+    (series,) = find_series(tmp_path)
+    assert series.is_flair() == flair
+
+
+def test_flair_may_be_named_by_the_protocol(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE, SeriesDescription="", ProtocolName="FLAIR_longTR")
+    assert choose_flair(find_series(tmp_path)).description == "FLAIR_longTR"
+
+
+def test_choice_among_series(tmp_path: Path) -> None:
+    for number, words in enumerate(("Ax T2", "Ax FLAIR", "Sag FLAIR", "Ax T1 FLAIR"), start=1):
+        write_series(tmp_path / str(number), values(), AFFINE, series=number, SeriesDescription=words)
+    series = find_series(tmp_path)
+    with pytest.raises(DataError) as caught:
+        choose_flair(series)
+    assert "2 FLAIR series among series 2 (Ax FLAIR; 6 slices, axial), series 3 (Sag" in str(caught.value)
+    assert choose_flair(series, "3").description == "Sag FLAIR"
+    assert choose_flair(series, "ax flair").description == "Ax FLAIR"
+    with pytest.raises(DataError, match="no series like '9' among series 1"):
+        choose_flair(series, "9")
+
+
+def test_several_patients_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(), AFFINE)
+    write_series(tmp_path / "b", values(), AFFINE, patient=1)
+    assert "images of several patients" in refusal(tmp_path)
+    (tmp_path / "b").rename(tmp_path.parent / f"{tmp_path.name}-away")
+    write_series(tmp_path / "c", values(), AFFINE, PatientID="other", SOPInstanceUID=uid(7))
+    assert "a series with images of several patients" in refusal(tmp_path)
+
+
+def test_copies_are_left_out_and_said(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(), AFFINE)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    image = read(tmp_path)
+    assert np.array_equal(image.volume.array, values())
+    assert "6 image(s) that are there twice" in image.warnings[0]
+
+
+def move(path: Path, by: float, axis: int = 2) -> None:
+    dataset = dcmread(path)
+    dataset.ImagePositionPatient[axis] += by
+    dataset.save_as(path)
+
+
+def test_missing_doubled_and_uneven_slices_are_refused(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "gap", values(), AFFINE)
+    paths[2].unlink()
+    assert "slices missing: a gap of 11 mm where slices are 5.5 mm apart" in refusal(tmp_path / "gap")
+    move(write_series(tmp_path / "twice", values(), AFFINE)[2], 5.5)
+    assert "1 slice(s) at the place of another" in refusal(tmp_path / "twice")
+    move(write_series(tmp_path / "uneven", values(), AFFINE)[2], 1)
+    assert "unevenly spaced slices, 4.5 to 6.5 mm apart" in refusal(tmp_path / "uneven")
+    move(write_series(tmp_path / "line", values(), AFFINE)[2], 3, axis=0)
+    assert "do not lie on a line" in refusal(tmp_path / "line")
+
+
+def test_slightly_uneven_slices_are_said(tmp_path: Path) -> None:
+    move(write_series(tmp_path, values(), AFFINE)[2], 0.2)
+    image = read(tmp_path)
+    assert "unevenly spaced by up to 4%" in image.warnings[0]
+    assert image.volume.spacing == pytest.approx(SPACING)
+
+
+def test_tilted_series_has_a_sheared_affine(tmp_path: Path) -> None:
+    tilted = AFFINE.copy()
+    tilted[1, 2] = 1.0
+    for index, path in enumerate(write_series(tmp_path, values(), AFFINE)):
+        move(path, -float(index), axis=1)
+    volume = read(tmp_path).volume
+    assert np.allclose(volume.affine, tilted)
+    assert volume.shear == pytest.approx(np.degrees(np.arctan(1 / 5.5)))
+
+
+def test_one_slice_has_its_thickness(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(shape=(9, 8, 1)), AFFINE)
+    assert read(tmp_path / "a").volume.spacing == pytest.approx(SPACING)
+    write_series(tmp_path / "b", values(shape=(9, 8, 1)), AFFINE, SpacingBetweenSlices=None, SliceThickness=None)
+    assert "taken as 1 mm" in read(tmp_path / "b").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"ImagePositionPatient": None}, "without its place in space"),
+        ({"ImageOrientationPatient": ["1", "0", "0"]}, "without its place in space"),
+        ({"ImageOrientationPatient": ["0"] * 6}, "without a sensible position or direction"),
+        ({"PixelSpacing": ["0", "1"]}, "cannot be inverted"),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, "inverted grey values"),
+        ({"SamplesPerPixel": 3}, "colour"),
+        ({"SeriesInstanceUID": None}, None),
+    ],
+)
+def test_images_that_cannot_be_used_are_refused(tmp_path: Path, changes: dict[str, Any], found: str | None) -> None:
+    for path in write_series(tmp_path, values(), AFFINE):
+        dataset = dcmread(path)
+        for name, value in changes.items():
+            setattr(dataset, name, value)
+        dataset.save_as(path)
+    if found is None:
+        assert len(find_series(tmp_path)) == 1
+    else:
+        assert found in refusal(tmp_path)
+
+
+def test_dcm2niix_agrees(tmp_path: Path) -> None:
+    command = shutil.which("dcm2niix") or shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
+    if command is None:
+        pytest.skip("dcm2niix is not installed")
+    from gliomask.volumes.phantom import simulate_patient
+
+    head = simulate_patient(1, seed=0, size=64, slices=12).image[..., 1].transpose(2, 1, 0).astype(np.int16) * 4
+    turns = [(0, 0), (12, 0), (-8, 1), (12, 2)]
+    for number, ((axes, signs), (angle, axis)) in enumerate(zip(ORIENTATIONS[::13], turns, strict=True)):
+        affine: Any = rotation(angle, axis) @ affine_of(axes, signs, (3.5, 3.5, 6.0))
+        source, target = tmp_path / f"in{number}", tmp_path / f"out{number}"
+        target.mkdir()
+        write_series(source, head, affine)
+        subprocess.run([command, "-o", str(target), "-f", "a", "-b", "n", str(source)], check=True, capture_output=True)
+        independent: Any = nib.load(target / "a.nii")
+        ours = read(source).volume
+        assert_same_place(ours, np.asanyarray(independent.dataobj), independent.affine, 1e-3)
+        assert_same_place(ours, head, affine)

@@ -1,0 +1,154 @@
+"""A segmentation refers to the frames its mask was computed from, and comes back exactly."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import dcmread
+
+from dicom_builders import uid, write_enhanced, write_series
+from gliomask.errors import DataError, MissingExtraError
+from gliomask.volumes.dicom import DicomSeries, find_series
+from gliomask.volumes.dicom_seg import LABEL, read_dicom_seg, write_dicom_seg
+from test_volume import affine_of
+
+SHAPE = (9, 8, 6)
+AFFINE: Any = affine_of((0, 1, 2), (-1, -1, 1), (0.75, 0.5, 5.5))
+
+
+def tumour() -> NDArray[np.bool_]:
+    """Return a mask on slices 2 and 3 that no flip or exchange of axes leaves as it is."""
+    mask = np.zeros(SHAPE, np.bool_)
+    mask[1:4, 2:7, 2] = mask[1:3, 2:5, 3] = True
+    return mask
+
+
+def series_of(folder: Path, kind: str) -> DicomSeries:
+    array = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
+    if kind == "single":
+        write_series(folder, array, AFFINE)
+    else:
+        write_enhanced(folder / "a.dcm", array, AFFINE, order=np.array([3, 1, 5, 0, 2, 4]))
+    (series,) = find_series(folder)
+    return series
+
+
+def write(path: Path, mask: NDArray[np.bool_], series: DicomSeries) -> Any:
+    write_dicom_seg(path, mask, series, model="test", version="1")
+    return dcmread(path)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_mask_comes_back_exactly(tmp_path: Path, kind: str) -> None:
+    series = series_of(tmp_path / "in", kind)
+    write(tmp_path / "out" / "seg.dcm", tumour(), series)
+    assert np.array_equal(read_dicom_seg(tmp_path / "out" / "seg.dcm", series), tumour())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["seg.dcm"]
+
+
+def test_frames_lie_where_the_mask_lies(tmp_path: Path) -> None:
+    """Read with pydicom alone: position of each frame, and the image it refers to."""
+    dataset = write(tmp_path / "seg.dcm", tumour(), series_of(tmp_path / "in", "single"))
+    assert dataset.Modality == "SEG"
+    assert dataset.SegmentSequence[0].SegmentLabel == LABEL
+    assert (dataset.PatientID, dataset.StudyInstanceUID, dataset.FrameOfReferenceUID) == (
+        "PATIENT-4711", uid(0), uid(0, 99),
+    )  # fmt: skip
+    lps = np.diag([-1, -1, 1, 1]) @ AFFINE
+    found = {}
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        found[source.ReferencedSOPInstanceUID] = dataset.pixel_array[number].T > 0, frame
+    assert set(found) == {uid(0, 1, 2), uid(0, 1, 3)}
+    for index in (2, 3):
+        plane, frame = found[uid(0, 1, index)]
+        position = [float(value) for value in frame.PlanePositionSequence[0].ImagePositionPatient]
+        assert np.allclose(position, (lps @ [0, 0, index, 1])[:3])
+        assert np.array_equal(plane, tumour()[:, :, index])
+
+
+def test_frames_of_a_multi_frame_image_are_named(tmp_path: Path) -> None:
+    dataset = write(tmp_path / "seg.dcm", tumour(), series_of(tmp_path / "in", "multi"))
+    named = [
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        for frame in dataset.PerFrameFunctionalGroupsSequence
+    ]
+    assert sorted(named) == [1, 5]  # slices 3 and 2 are the first and the fifth frame of the file
+
+
+def test_highdicom_finds_the_volume(tmp_path: Path) -> None:
+    series = series_of(tmp_path / "in", "single")
+    write(tmp_path / "seg.dcm", tumour(), series)
+    volume = highdicom.seg.segread(str(tmp_path / "seg.dcm")).get_volume(combine_segments=True)
+    where = np.argwhere(volume.array > 0)
+    places = np.diag([-1, -1, 1, 1]) @ volume.affine @ np.vstack([where.T, np.ones(len(where))])
+    expected = AFFINE @ np.vstack([np.argwhere(tumour()).T, np.ones(int(tumour().sum()))])
+    assert np.allclose(sorted(places[:3].T.round(4).tolist()), sorted(expected[:3].T.round(4).tolist()))
+
+
+def test_empty_mask_keeps_its_frames(tmp_path: Path) -> None:
+    series = series_of(tmp_path / "in", "single")
+    dataset = write(tmp_path / "seg.dcm", np.zeros(SHAPE, np.bool_), series)
+    assert dataset.NumberOfFrames == SHAPE[2]
+    assert not read_dicom_seg(tmp_path / "seg.dcm", series).any()
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("mask", [tumour(), np.zeros(SHAPE, np.bool_)])
+def test_dciodvfy_reports_no_error(tmp_path: Path, kind: str, mask: NDArray[np.bool_]) -> None:
+    command = shutil.which("dciodvfy")
+    if command is None:
+        pytest.skip("dciodvfy (of dicom3tools) is not installed")
+    write(tmp_path / "seg.dcm", mask, series_of(tmp_path / "in", kind))
+    done = subprocess.run([command, str(tmp_path / "seg.dcm")], check=False, capture_output=True, text=True)
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    assert errors == []
+    assert "Segmentation" in done.stdout + done.stderr
+
+
+def test_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
+    series = series_of(tmp_path / "in", "single")
+    for mask in (tumour().transpose(1, 0, 2), tumour().astype(np.uint8)):
+        with pytest.raises(DataError, match="to write"):
+            write(tmp_path / "seg.dcm", mask, series)  # type: ignore[arg-type]
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_segmentation_of_other_images_is_refused(tmp_path: Path) -> None:
+    series = series_of(tmp_path / "in", "single")
+    write(tmp_path / "seg.dcm", tumour(), series)
+    write_series(tmp_path / "other", np.ones(SHAPE, np.int16), AFFINE, series=2)
+    for path, of in ((tmp_path / "seg.dcm", find_series(tmp_path / "other")[0]), (series.frames[0].part.path, series)):
+        with pytest.raises(DataError, match="no segmentation of these images"):
+            read_dicom_seg(path, of)
+
+
+def test_images_without_a_patient_are_refused(tmp_path: Path) -> None:
+    series = series_of(tmp_path / "in", "single")
+    for frame in series.frames:
+        dataset = dcmread(frame.part.path)
+        del dataset.StudyInstanceUID
+        dataset.save_as(frame.part.path)
+    with pytest.raises(DataError, match="without what a segmentation must repeat"):
+        write(tmp_path / "seg.dcm", tumour(), series)
+
+
+def test_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        write(tmp_path / "file" / "seg.dcm", tumour(), series_of(tmp_path / "in", "single"))
+
+
+def test_missing_highdicom_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(MissingExtraError, match=r"gliomask\[dicom\]"):
+        write(tmp_path / "seg.dcm", tumour(), series_of(tmp_path / "in", "single"))

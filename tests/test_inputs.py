@@ -1,0 +1,201 @@
+"""What people have is found, named and brought to what a predictor takes; one that cannot be used stops no other."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+from pydicom import dcmread
+
+from builders import make_slice
+from dicom_builders import SECRETS, uid, write_enhanced, write_series
+from gliomask.data.greyscale import to_uint8
+from gliomask.errors import DataError
+from gliomask.inference.inputs import VolumeStudy, find_inputs, named_study
+from gliomask.inference.studies import Study
+from gliomask.volumes.dicom import DicomImage
+from gliomask.volumes.nifti_image import NiftiImage
+from gliomask.volumes.slices import write_image
+from test_volume import affine_of
+
+SHAPE = (9, 8, 6)
+AFFINE: Any = affine_of((0, 1, 2), (-1, -1, 1), (0.75, 0.5, 5.5))
+
+
+def values(seed: int = 0) -> NDArray[Any]:
+    return np.random.default_rng(seed).integers(0, 1000, SHAPE).astype(np.int16)
+
+
+def nifti(path: Path, seed: int = 0, affine: Any = AFFINE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Nifti1Image(values(seed), affine).to_filename(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+def axial(seed: int) -> NDArray[np.uint8]:
+    """Return what the predictor should see of a volume with this affine: columns and rows run left and back."""
+    return to_uint8(values(seed)).transpose(2, 1, 0)
+
+
+def volumes(*paths: Path, **options: Any) -> list[VolumeStudy]:
+    found = find_inputs(paths, **options)
+    assert found.errors == ()
+    return [study for study in found.studies if isinstance(study, VolumeStudy)]
+
+
+def test_every_kind_is_found_in_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in (1, 2):
+        write_image(tmp_path / "a" / f"case_{number}.png", make_slice(number))
+    nifti(tmp_path / "b" / "patient.nii.gz")
+    write_series(tmp_path / "c" / "series", values(), AFFINE)
+    (tmp_path / "readme.txt").write_text("nothing")
+    found = find_inputs([tmp_path])
+    assert found.errors == ()
+    assert sorted((type(study).__name__, study.name) for study in found.studies) == [
+        ("Study", "case"), ("VolumeStudy", "patient"), ("VolumeStudy", tmp_path.name),
+    ]  # fmt: skip
+
+
+def test_nifti_and_dicom_of_a_volume_are_the_same_input(tmp_path: Path) -> None:
+    nifti(tmp_path / "n.nii.gz", 1)
+    write_series(tmp_path / "d", values(1), AFFINE)
+    write_enhanced(tmp_path / "e.dcm", values(1), AFFINE)
+    studies = volumes(*(tmp_path / name for name in ("n.nii.gz", "d", "e.dcm")))
+    assert [study.name for study in studies] == ["n", "d", "e"]
+    read = [study.read() for study in studies]
+    assert [type(one.flair) for one in read] == [NiftiImage, DicomImage, DicomImage]
+    for one in read:
+        assert np.array_equal(one.images, np.stack([axial(1)] * 3, axis=-1))
+        assert one.grid.spacing == pytest.approx((5.5, 0.5, 0.75))
+        assert np.array_equal(one.grid.back(one.images[..., 1]), to_uint8(values(1)))
+        assert [sentence.split(" ")[1] for sentence in one.warnings] == ["field"]  # the phantom is tiny
+
+
+def test_bids_partners_are_found(tmp_path: Path) -> None:
+    for subject in ("01", "02"):
+        base = tmp_path / f"sub-{subject}" / "ses-a" / "anat" / f"sub-{subject}_ses-a"
+        for seed, suffix in enumerate(("_FLAIR", "_T1w", "_ce-gadolinium_T1w", "_T2w"), start=1):
+            nifti(Path(f"{base}{suffix}.nii.gz"), seed)
+    nifti(tmp_path / "derivatives" / "x" / "sub-01_ses-a_space-T1w_FLAIR.nii.gz")
+    first, second = volumes(tmp_path)
+    assert (first.name, second.name) == ("sub-01_ses-a", "sub-02_ses-a")
+    assert np.array_equal(first.read().images, np.stack([axial(seed) for seed in (2, 1, 3)], axis=-1))
+
+
+def test_several_t1_volumes_are_said_and_not_used(tmp_path: Path) -> None:
+    for name in ("sub-1_FLAIR", "sub-1_run-1_T1w", "sub-1_run-2_T1w", "sub-1_ce-gadolinium_T1w"):
+        nifti(tmp_path / f"{name}.nii.gz")
+    (study,) = volumes(tmp_path)
+    assert study.pre is None
+    assert study.post is not None
+    assert "2 T1 volumes before contrast" in study.notes[0]
+
+
+def test_named_volumes_are_brought_together(tmp_path: Path) -> None:
+    turned = AFFINE @ np.diag([-1.0, 1, 1, 1])
+    turned[:3, 3] += AFFINE[:3, 0] * 8
+    write_series(tmp_path / "flair", values(1), AFFINE, SeriesDescription="unnamed")
+    path = tmp_path / "post.nii"
+    Nifti1Image(values(2)[::-1], turned).to_filename(path)  # type: ignore[no-untyped-call]
+    study = named_study(tmp_path / "flair", post=path)
+    assert study.name == "flair"
+    assert np.array_equal(study.read().images, np.stack([axial(1), axial(1), axial(2)], axis=-1))
+
+
+def test_frames_of_reference_that_differ_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "flair", values(), AFFINE)
+    write_series(tmp_path / "pre", values(), AFFINE, series=2, FrameOfReferenceUID=uid(5))
+    with pytest.raises(DataError, match="another frame of reference") as caught:
+        named_study(tmp_path / "flair", pre=tmp_path / "pre").read()
+    assert not [secret for secret in SECRETS if secret in str(caught.value)]
+
+
+def test_files_called_flair_go_before_others(tmp_path: Path) -> None:
+    for name in ("p1_flair", "p1_t1", "p1_t1ce", "p1_seg", "p1_flair_mask"):
+        nifti(tmp_path / "a" / f"{name}.nii.gz")
+    for name in ("x", "y", "x_mask", "y_probabilities"):
+        nifti(tmp_path / "b" / f"{name}.nii")
+    assert [study.name for study in volumes(tmp_path)] == ["p1_flair", "x", "y"]
+
+
+def test_names_that_are_the_same_get_their_folders(tmp_path: Path) -> None:
+    for folder in ("p1/one", "p2/one", "p2/two"):
+        nifti(tmp_path / folder / "flair.nii.gz")
+    assert sorted(study.name for study in volumes(tmp_path)) == ["p1_one_flair", "p2_one_flair", "two_flair"]
+
+
+def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> None:
+    for patient in (0, 1):
+        write_series(tmp_path / f"p{patient}" / "s1", values(), AFFINE, patient=patient)
+        write_series(
+            tmp_path / f"p{patient}" / "s2", values(), AFFINE, patient=patient, series=2, SeriesDescription="T1"
+        )
+    with zipfile.ZipFile(tmp_path / "p3.zip", "w") as archive:
+        for file in sorted((tmp_path / "p0").rglob("*.dcm")):
+            archive.write(file, file.relative_to(tmp_path))
+    studies = volumes(tmp_path)
+    assert sorted(study.name for study in studies) == ["p0", "p1", "p3"]
+    for study in studies:
+        assert np.array_equal(study.read().images[..., 1], axial(0))
+    (named,) = volumes(tmp_path / "p1", series="T1")
+    flair = named.read().flair
+    assert isinstance(flair, DicomImage)
+    assert flair.series.description == "T1"
+
+
+def test_two_studies_of_a_patient_in_a_folder_are_numbered(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", values(), AFFINE)
+    for path in write_series(tmp_path / "more", values(), AFFINE, SOPInstanceUID=uid(8))[:2]:
+        dataset = dcmread(path)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(8), uid(8, 1)
+        dataset.SOPInstanceUID = uid(8, int(dataset.InstanceNumber))
+        dataset.save_as(tmp_path / "in" / f"later{path.name}")
+    assert [study.name for study in volumes(tmp_path / "in")] == ["in_1", "in_2"]
+
+
+def test_mixed_patients_of_a_folder_are_refused_and_others_go_on(tmp_path: Path) -> None:
+    write_series(tmp_path / "good", values(), AFFINE, patient=2)
+    for number, path in enumerate(write_series(tmp_path / "mixed", values(), AFFINE)):
+        path.rename(path.with_name(f"first{number}"))
+    write_series(tmp_path / "mixed", values(), AFFINE, patient=1)
+    found = find_inputs([tmp_path])
+    assert [study.name for study in found.studies] == ["good"]
+    (error,) = found.errors
+    assert "mixed: images of several patients" in str(error)
+    assert not [secret for secret in SECRETS if secret in str(error)]
+
+
+def test_damaged_file_spoils_its_folder_alone(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(), AFFINE)
+    write_series(tmp_path / "b", values(), AFFINE, patient=1)[2].write_bytes(b"\0" * 128 + b"DICM" + b"\1" * 40)
+    found = find_inputs([tmp_path, tmp_path / "nowhere"])
+    assert len(found.studies) == 1
+    assert np.array_equal(found.studies[0].read().images[..., 1], axial(0))  # type: ignore[union-attr]
+    assert ["damaged" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+
+
+def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii")
+    nifti(tmp_path / "out" / "a" / "again.nii")
+    (tmp_path / "b.json").write_text("{}")
+    assert [study.name for study in volumes(tmp_path, results=tmp_path / "out")] == ["a"]
+    found = find_inputs([tmp_path / "b.json", tmp_path / "out" / "none.nii"])
+    assert found.studies == ()
+    assert ["none of these" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+
+
+def test_slices_are_found_as_before(tmp_path: Path) -> None:
+    write_image(tmp_path / "case_1.tif", make_slice(1))
+    for path in (tmp_path, tmp_path / "case_1.tif"):
+        (study,) = find_inputs([path]).studies
+        assert isinstance(study, Study)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (error,) = find_inputs([empty]).errors
+    assert "no slices (TIFF, PNG), NIfTI or DICOM in it" in str(error)
