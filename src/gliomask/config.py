@@ -23,6 +23,7 @@ SplitKind = Literal["patient", "fold", "slice", "buda10", "leak-by-patient", "le
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
+CutName = Literal["median", "quartiles", "none"]
 
 _Config = TypeVar("_Config")
 _EXTENTS = {"shift", "scale", "rotate", "gain", "offset", "noise"}
