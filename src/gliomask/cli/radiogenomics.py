@@ -137,7 +137,6 @@ def _predicted(folder: Path | None, index: DatasetIndex) -> tuple[Any, dict[str,
         "masks": str(folder.resolve()),
         "subset": known.get("subset"),
         "patients_seen_in_training": known.get("patients_seen_in_training"),
-        "patients_with_prediction": len(index.patients) - len(absent),
         "patients_without_prediction": absent,
     }
 
@@ -164,6 +163,7 @@ def _tell(printer: Printer, study: Study, facts: dict[str, Any]) -> None:
         printer.line(f"{text} ({found.low:.3f} to {found.high:.3f}; published {wording.PUBLISHED_AUC[kind]:.2f})")
     if PREDICTED in kinds:
         heads = ("feature", "components", "patients", "Pearson", "interval", "Spearman", "bias", "limits of agreement")
-        printer.table("predicted against manual", heads, wording.agreement_rows(study, facts["unit"]))
+        compared = [row for row in wording.agreement_rows(study, facts["unit"]) if row[0] in tested]
+        printer.table("predicted against manual", heads, compared)
     for caveat in wording.caveats(study, facts):
         printer.line(f"NOTE: {caveat}")

@@ -19,6 +19,7 @@ from gliomask.volumes.slices import read_mask
 
 Components = Literal["all", "largest"]
 """What is measured: the mask as it is, or its largest 26-connected component alone."""
+COMPONENTS: tuple[Components, ...] = ("all", "largest")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from gliomask.data.records import PatientRecord
 from gliomask.files import whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
-from gliomask.radiogenomics.features import FEATURES, SHAPE_FEATURES, select
+from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES, Components, select
 
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
@@ -56,7 +56,7 @@ class Study:
     associations, aucs
         By kind of masks; the latter of 1/BEVR in place of BEVR.
     agreements
-        By what was compared: ``as defined``, ``all`` or ``largest`` components; empty without predicted masks.
+        By the components that were measured; empty without predicted masks.
     """
 
     features: pd.DataFrame
@@ -64,7 +64,7 @@ class Study:
     cut: CutName
     associations: dict[str, list[Association]]
     aucs: dict[str, list[ClusterAuc]]
-    agreements: dict[str, list[Agreement]]
+    agreements: dict[Components, list[Agreement]]
 
     @property
     def kinds(self) -> list[str]:
@@ -119,11 +119,10 @@ def analyse(
     tested = list(features) or [feature.name for feature in SHAPE_FEATURES]
     chosen = {kind: select(table, tested) for kind, table in tables.items()}
     reciprocal = {kind: _reciprocal(values) for kind, values in chosen.items()}
-    agreements = {}
-    if PREDICTED in tables:
-        for words, components in (("as defined", None), ("all", "all"), ("largest", "largest")):
-            pair = [select(tables[kind], FEATURES, components) for kind in (MANUAL, PREDICTED)]  # type: ignore[arg-type]
-            agreements[words] = agree(*pair)
+    agreements: dict[Components, list[Agreement]] = {}
+    for components in COMPONENTS if PREDICTED in tables else ():
+        pair = [select(tables[kind], FEATURES, components) for kind in (MANUAL, PREDICTED)]
+        agreements[components] = agree(*pair)
     return Study(
         pd.concat([table.assign(masks=kind) for kind, table in tables.items()]).pipe(_masks_first),
         labels,
@@ -180,7 +179,7 @@ def _masks_first(table: pd.DataFrame) -> pd.DataFrame:
     return table[["patient", "masks", *(name for name in table if name not in {"patient", "masks"})]]
 
 
-def _rows(column: str, found: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def _rows(column: str, found: Mapping[Any, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return the fields of dataclasses in plain values, behind a first column with the key they came under."""
     return [
         {column: key, **{field.name: _plain(getattr(each, field.name)) for field in dataclasses.fields(each)}}

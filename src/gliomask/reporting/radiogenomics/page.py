@@ -92,7 +92,7 @@ def tiles(study: Study) -> list[Tile]:
         if area is not None:
             published = f"published {wording.PUBLISHED_AUC[kind]:.2f}"
             found.append(Tile(f"AUC of 1/BEVR for RNASeq 2, {kind}", number(area.auc), published))
-    compared = [each for each in study.agreements.get("as defined", []) if each.feature == wording.HEADLINE[0]]
+    compared = [each for each in wording.defined_agreements(study) if each.feature == wording.HEADLINE[0]]
     found += [
         Tile("BEVR, predicted and manual", f"r = {number(each.pearson)}", plural(each.patients, "patient"))
         for each in compared
@@ -127,7 +127,7 @@ def agreement_drawings(study: Study) -> list[Drawing]:
     """Return predicted against manual, and their differences, of the features that were tested."""
     tested = {each.feature for each in study.associations[MANUAL]}
     drawings = []
-    for each in study.agreements.get("as defined", []):
+    for each in wording.defined_agreements(study):
         if each.feature not in tested:
             continue
         name, (truth, found) = wording.short(each.feature), _both(study, each)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gliomask.radiogenomics.agreement import Agreement
 from gliomask.radiogenomics.association import Association, ClusterAuc
-from gliomask.radiogenomics.features import FEATURES
+from gliomask.radiogenomics.features import FEATURES, Components
 from gliomask.radiogenomics.study import MANUAL, ORIGIN, PREDICTED, Study
-from gliomask.reporting.report.wording import MINUS, NONE, interval_text, number, plural, seen_sentence
+from gliomask.reporting.report.wording import MINUS, NONE, interval_text, number, plural
 
 CITATION = "Buda, Saha, Mazurowski 2019, doi:10.1016/j.compbiomed.2019.05.002"
 """Where the published numbers come from."""
@@ -63,8 +64,9 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
         if len(rows):
             found.append(f"{plural(rows['patient'].nunique(), 'patient')} with an empty {kind} mask, not measured")
     if PREDICTED in study.kinds:
-        seen, patients = facts["patients_seen_in_training"], facts["patients_with_prediction"]
-        found.append(f"predicted masks: {seen_sentence(seen, patients).rstrip('.')}")
+        found.append(_seen(facts["patients_seen_in_training"]))
+        if all(each.bias == 0 and each.lower_limit == 0 for each in defined_agreements(study)):
+            found.append("predicted masks measure as the manual ones do: was the truth itself given as --masks?")
         if facts["patients_without_prediction"]:
             count = plural(len(facts["patients_without_prediction"]), "patient")
             found.append(f"{count} without a predicted mask, measured on the manual one alone")
@@ -143,20 +145,24 @@ def quartile_rows(study: Study, unit: str) -> list[tuple[str, ...]]:
 
 
 def agreement_rows(study: Study, unit: str) -> list[tuple[str, ...]]:
-    """Return feature, components, patients, Pearson with its interval, Spearman, bias and limits of agreement.
-
-    Features as they are defined first; then with all components and with the largest alone.
-    """
-    words = {"as defined": "as defined", "all": "all", "largest": "largest alone"}
+    """Return feature, components, patients, Pearson with its interval, Spearman, bias and limits of agreement."""
     return [
         (
-            title(each.feature, unit), words[components], _counted(each.patients, each.left_out), number(each.pearson),
+            title(each.feature, unit), _components_words(each.feature, components),
+            _counted(each.patients, each.left_out), number(each.pearson),
             interval_text(_known(each.pearson_low), _known(each.pearson_high)), number(each.spearman),
             value_text(each.bias), f"{value_text(each.lower_limit)} to {value_text(each.upper_limit)}",
         )
-        for components, found in study.agreements.items()
-        for each in found
+        for pair in zip(*study.agreements.values(), strict=True)
+        for components, each in zip(study.agreements, pair, strict=True)
     ]  # fmt: skip
+
+
+def defined_agreements(study: Study) -> list[Agreement]:
+    """Return predicted against manual of every feature as it is defined; nothing without predicted masks."""
+    pairs = zip(*study.agreements.values(), strict=True)
+    kinds = list(study.agreements)
+    return [pair[kinds.index(FEATURES[pair[0].feature].components)] for pair in pairs]
 
 
 def patient_rows(study: Study, features: list[str]) -> list[tuple[str, ...]]:
@@ -191,10 +197,23 @@ def value_text(value: object) -> str:
     return (f"{size:,.0f}" if abs(size) >= 1000 else f"{size:.3g}").replace("-", MINUS)
 
 
+def _seen(patients: int | None) -> str:
+    if patients is None:
+        return "whether the model had seen the patients whose masks it predicted is not known"
+    if patients:
+        return f"the model had seen {plural(patients, 'patient')} whose masks it predicted, in training or to be chosen"
+    return "the model had seen none of the patients whose masks it predicted"
+
+
 def _auc_cells(found: ClusterAuc | None) -> tuple[str, str, str]:
     if found is None:
         return NONE, NONE, NONE
     return str(found.patients), number(found.auc), interval_text(_known(found.low), _known(found.high))
+
+
+def _components_words(feature: str, components: Components) -> str:
+    words = "largest alone" if components == "largest" else "all"
+    return f"{words} (as defined)" if FEATURES[feature].components == components else words
 
 
 def _counted(patients: int, left_out: int) -> str:
