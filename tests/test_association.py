@@ -100,7 +100,7 @@ def test_cramers_v_is_one_for_the_same_partition_and_none_by_chance() -> None:
     assert cramers_v(np.diag([4, 7, 9])) == pytest.approx(1)
     assert cramers_v(np.full((2, 3), 5)) == 0
     rng = np.random.default_rng(0)
-    drawn = [cramers_v(np.histogram2d(*rng.integers(0, 3, (2, 40)), bins=3)[0].astype(np.int64)) for _ in range(200)]
+    drawn = [cramers_v(np.bincount(rng.integers(0, 9, 40), minlength=9).reshape(3, 3)) for _ in range(200)]
     assert np.mean(drawn) < 0.1  # 0.22 without the correction
     assert np.isnan(cramers_v(np.array([[3, 4], [0, 0]])))
 

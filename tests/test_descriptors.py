@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from builders import ellipsoid_mask
 from gliomask.radiogenomics.descriptors import describe
-from test_shape import ellipsoid
 
 Mask = NDArray[np.bool_]
 
@@ -42,7 +42,7 @@ def test_box_is_a_box_of_its_voxel_centres_plus_an_octahedron(sides: tuple[int, 
 
 
 def test_ball() -> None:
-    found = describe(ellipsoid(20, 20, 20))
+    found = describe(ellipsoid_mask(20, 20, 20))
     assert found.volume == pytest.approx(4 / 3 * math.pi * 20**3, rel=0.01)
     assert found.voxel_volume == pytest.approx(4 / 3 * math.pi * 20**3, rel=0.01)
     assert found.surface == pytest.approx(4 * math.pi * 20**2, rel=0.1)  # steps of voxels make any surface larger
@@ -54,11 +54,11 @@ def test_ball() -> None:
 
 
 def test_ellipsoid_in_any_position_and_with_any_spacing() -> None:
-    found = describe(ellipsoid(6, 12, 24))
+    found = describe(ellipsoid_mask(6, 12, 24))
     assert found.volume == pytest.approx(4 / 3 * math.pi * 6 * 12 * 24, rel=0.02)
     assert (found.elongation, found.flatness) == pytest.approx((0.5, 0.25), rel=0.02)
     assert found.maximum_diameter == pytest.approx(48, abs=1.1)
-    thick = describe(ellipsoid(3, 12, 24), (2.0, 1.0, 1.0))  # the same, in slices of twice the thickness
+    thick = describe(ellipsoid_mask(3, 12, 24), (2.0, 1.0, 1.0))  # the same, in slices of twice the thickness
     assert thick.volume == pytest.approx(found.volume, rel=0.03)
     assert (thick.elongation, thick.flatness) == pytest.approx((0.5, 0.25), abs=0.02)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from builders import ellipsoid_mask
 from gliomask.radiogenomics.components import largest_components
 from gliomask.radiogenomics.ellipsoid import enclosing_ellipsoid
 from gliomask.radiogenomics.mesh import surface_mesh
@@ -41,12 +42,6 @@ def wavy(waves: int, depth: float, radius: float = 60.0) -> Mask:
     return np.asarray(distance < radius * (1 + depth * np.cos(waves * angle)))[None]
 
 
-def ellipsoid(*axes: float) -> Mask:
-    """Return the voxels whose centres lie in an ellipsoid."""
-    grid = np.meshgrid(*(np.arange(-math.ceil(axis), math.ceil(axis) + 1) for axis in axes), indexing="ij")
-    return np.asarray(sum((part / axis) ** 2 for part, axis in zip(grid, axes, strict=True)) <= 1)
-
-
 def test_circle_has_neither_deviation_nor_fluctuation() -> None:
     circle = wavy(1, 0.0)
     assert 0 < asd(circle) < 0.005
@@ -66,7 +61,7 @@ def test_moving_average_follows_long_waves_in_part() -> None:
 
 def test_ellipsoid_nearly_fills_its_own_and_a_box_does_not() -> None:
     for axes in ((14, 14, 14), (7, 14, 21)):  # the surface lies half a voxel outside of the outermost centres
-        assert bevr(ellipsoid(*axes)) == pytest.approx(math.prod(axis / (axis + 0.5) for axis in axes), rel=0.02)
+        assert bevr(ellipsoid_mask(*axes)) == pytest.approx(math.prod(axis / (axis + 0.5) for axis in axes), rel=0.02)
     assert bevr(np.ones((40, 40, 40), np.bool_)) == pytest.approx(2 / (math.sqrt(3) * math.pi), rel=0.02)
 
 
