@@ -32,6 +32,7 @@ from gliomask.volumes.phantom import write_phantoms
 
 Mask = NDArray[np.bool_]
 SIZE, PATIENTS = 64, 6
+SHORT = "an outline of fewer than 30 points: no ASD and MF"
 
 
 class GivenMasks:
@@ -111,11 +112,8 @@ def test_of_equal_components_the_mean_is_taken() -> None:
     ("shape", "said"),
     [
         ((0, 0, 0), ["empty mask: no feature"]),
-        (
-            (1, 1, 1),
-            ["an outline of fewer than 30 points: no ASD and MF", "a single voxel: no elongation and flatness"],
-        ),
-        ((1, 2, 2), ["an outline of fewer than 30 points: no ASD and MF", "tumour in one slice: flatness is 0"]),
+        ((1, 1, 1), [SHORT, "a single voxel: no elongation and flatness"]),
+        ((1, 2, 2), [SHORT, "tumour in one slice: flatness is 0"]),
         ((1, 9, 9), ["tumour in one slice: flatness is 0"]),
         ((3, 9, 9), []),
     ],
@@ -130,8 +128,8 @@ def test_what_is_missing_is_said(shape: tuple[int, int, int], said: list[str]) -
 
 
 def test_table_has_two_rows_a_patient_and_chooses_what_each_feature_is_defined_on(index: DatasetIndex) -> None:
-    mask = np.pad(ellipsoid_mask(1, 5, 5), ((0, 0), (2, 3), (2, 3)))
-    stray = with_stray(mask)[:, :, :-4]
+    mask = ellipsoid_mask(1, 5, 5)
+    stray = with_stray(mask)
     seen: list[object] = []
     table = feature_table(GivenMasks(mask, stray, stray & False, mask), index.patients, on_patient=seen.append)
     assert seen == [patient.name for patient in index.patients]
@@ -146,7 +144,7 @@ def test_table_has_two_rows_a_patient_and_chooses_what_each_feature_is_defined_o
 
 def test_missing_slices_are_said(tmp_path: Path) -> None:
     (name, *_) = tiny_dataset(tmp_path, patients=1, slices=4)
-    for path in (tmp_path / name).glob("*_2*.tif"):
+    for path in (tmp_path / name).glob(f"{name}_2*.tif"):
         path.unlink()
     index = build_index(tmp_path, use_cache=False)
     assert "slices are missing in between" in feature_table(ManualMasks(index), index.patients)["remarks"][0]
@@ -196,9 +194,8 @@ def test_study_is_kept_in_tables_that_agree(study_folder: Path, data: Path) -> N
     for entry in found["associations"]:
         p = fisher_test(entry["table"]).p
         assert entry["p"] == (None if np.isnan(p) else pytest.approx(p))
-        assert entry["patients"] + entry["unlabelled"] + entry["unmeasured"] == (
-            PATIENTS if entry["masks"] == MANUAL else 5
-        )
+        everybody = entry["patients"] + entry["unlabelled"] + entry["unmeasured"]
+        assert everybody == (PATIENTS if entry["masks"] == MANUAL else PATIENTS - 1)
     assert {entry["left_out"] for entry in found["agreement"] if entry["feature"] == "bevr"} == {2}
     assert {entry["feature"] for entry in found["auc"]} == {"1/bevr", "asd", "mf"}
 
@@ -213,7 +210,8 @@ def test_stray_components_spoil_bevr_and_the_largest_alone_does_not(study_folder
 def test_page_says_what_must_be_known_and_needs_nothing_else(study_folder: Path) -> None:
     page = (study_folder / "report.html").read_text(encoding="utf-8")
     for words in (
-        "no independent confirmation", "The spacing of the slices is not known", "1 patient with an empty predicted mask",
+        "no independent confirmation", "The spacing of the slices is not known",
+        "1 patient with an empty predicted mask",
         "1 patient without a predicted mask", "whose masks it predicted is not known",
     ):  # fmt: skip
         assert words in page
@@ -234,12 +232,8 @@ def test_command_prints_one_object_for_machines(data: Path, tmp_path: Path, caps
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
     (entry,) = found["associations"]
-    assert (entry["feature"], entry["subtype"], entry["test"], entry["patients"]) == (
-        "volume",
-        "kind",
-        "Kruskal-Wallis",
-        6,
-    )
+    assert (entry["feature"], entry["subtype"]) == ("volume", "kind")
+    assert (entry["test"], entry["patients"]) == ("Kruskal-Wallis", PATIENTS)
     assert (found["unit"], found["agreement"]) == ("mm", [])
     assert found == json.loads((tmp_path / "out" / "summary.json").read_text()) | {
         "page": found["page"], "figures": found["figures"],
@@ -307,7 +301,8 @@ def test_real_patients_have_the_quartiles_and_the_association_of_all_110() -> No
     masks = real_masks()
     if len(masks) < 90:
         pytest.skip(f"{len(masks)} patients; quartiles are compared from 90 on")
-    values = pd.DataFrame([(bevr(mask), asd(mask), mf(mask)) for mask in masks.values()], masks, ["bevr", "asd", "mf"])
+    values = pd.DataFrame({"bevr": bevr(mask), "asd": asd(mask), "mf": mf(mask)} for mask in masks.values())
+    values.index = pd.Index(masks)
     rng = np.random.default_rng(0)
     known = {"bevr": (0.323, 0.380, 0.436), "asd": (0.070, 0.091, 0.109), "mf": (0.039, 0.048, 0.061)}
     for feature, quartiles in known.items():

@@ -65,7 +65,8 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
             found.append(f"{plural(rows['patient'].nunique(), 'patient')} with an empty {kind} mask, not measured")
     if PREDICTED in study.kinds:
         found.append(_seen(facts["patients_seen_in_training"]))
-        if all(each.bias == 0 and each.lower_limit == 0 for each in defined_agreements(study)):
+        told = [each for each in defined_agreements(study) if each.patients > 1]
+        if told and all(each.bias == 0 == each.upper_limit for each in told):
             found.append("predicted masks measure as the manual ones do: was the truth itself given as --masks?")
         if facts["patients_without_prediction"]:
             count = plural(len(facts["patients_without_prediction"]), "patient")
