@@ -163,7 +163,7 @@ def test_equal_masks_agree_wholly() -> None:
     assert (found.pearson, found.spearman, found.bias, found.upper_limit) == pytest.approx((1, 1, 0, 0))
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0, NAN, NAN], [2.0] * 4, [NAN] * 4])
+@pytest.mark.parametrize("values", [[1.0, 2.0, NAN, NAN], [2.0, 2.0, 2.0, 2.0 + 1e-15], [NAN] * 4])
 def test_what_cannot_be_correlated_is_not(values: list[object]) -> None:
     (found,) = agree(frame(size=[1.0, 2.0, 3.0, 4.0]), frame(size=values))
     assert np.isnan([found.pearson, found.pearson_low, found.spearman]).all()

@@ -198,6 +198,7 @@ def test_study_is_kept_in_tables_that_agree(study_folder: Path, data: Path) -> N
         assert everybody == (PATIENTS if entry["masks"] == MANUAL else PATIENTS - 1)
     assert {entry["left_out"] for entry in found["agreement"] if entry["feature"] == "bevr"} == {2}
     assert {entry["feature"] for entry in found["auc"]} == {"1/bevr", "asd", "mf"}
+    assert "no independent confirmation" in found["caveats"][0]
 
 
 def test_stray_components_spoil_bevr_and_the_largest_alone_does_not(study_folder: Path) -> None:
@@ -297,6 +298,7 @@ def real_masks() -> dict[str, Mask]:
 
 @pytest.mark.slices
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_real_patients_have_the_quartiles_and_the_association_of_all_110() -> None:
     masks = real_masks()
     if len(masks) < 90:

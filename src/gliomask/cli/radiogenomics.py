@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.radiogenomics.mesh import VOXELS
     from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table, write_study
     from gliomask.reporting.radiogenomics.page import write_page
+    from gliomask.reporting.radiogenomics.wording import caveats
 
     printer = Printer(options)
     index = printer.read_index(options.data)
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         "spacing": options.spacing,
         "unit": "voxels" if options.spacing is None else "mm",
     }
+    facts["caveats"] = caveats(study, facts)
     page = options.out / "report.html"
     figures = write_page(study, facts, page, figures=options.out / "figures")
     written = write_study(study, options.out, facts)
@@ -165,5 +167,5 @@ def _tell(printer: Printer, study: Study, facts: dict[str, Any]) -> None:
         heads = ("feature", "components", "patients", "Pearson", "interval", "Spearman", "bias", "limits of agreement")
         compared = [row for row in wording.agreement_rows(study, facts["unit"]) if row[0] in tested]
         printer.table("predicted against manual", heads, compared)
-    for caveat in wording.caveats(study, facts):
+    for caveat in facts["caveats"]:
         printer.line(f"NOTE: {caveat}")

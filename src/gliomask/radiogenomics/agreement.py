@@ -11,6 +11,7 @@ from scipy.stats import pearsonr, spearmanr
 
 LIMITS = 1.96
 """Standard deviations between the bias and a limit of agreement."""
+_ROUNDING = 1e-9  # what differs by less, relatively, does not vary
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _agree(feature: str, manual: pd.Series, predicted: pd.Series) -> Agreement:
 
 def _correlations(truth: NDArray[np.float64], found: NDArray[np.float64]) -> tuple[float, float, float, float]:
     """Return Pearson's with its interval and Spearman's; NaN for fewer than three patients or where nothing varies."""
-    if len(truth) < 3 or not np.ptp(truth) or not np.ptp(found):
+    if len(truth) < 3 or any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (truth, found)):
         return (float("nan"),) * 4
     pearson = pearsonr(truth, found)
     interval = pearson.confidence_interval(0.95) if len(truth) > 3 else (float("nan"), float("nan"))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomask.data.index import DatasetIndex, PatientRecord
-from gliomask.radiogenomics.components import count_components, largest_components
+from gliomask.radiogenomics.components import check_mask, count_components, cropped, largest_components
 from gliomask.radiogenomics.descriptors import describe
 from gliomask.radiogenomics.mesh import VOXELS, Spacing
 from gliomask.radiogenomics.shape import SHORTEST, asd, ellipsoid_ratio, mf
@@ -110,6 +110,8 @@ def measure(mask: NDArray[np.bool_], spacing: Spacing = VOXELS) -> dict[Componen
     ValueError
         If the mask is not (S, H, W) of bool.
     """
+    check_mask(mask)
+    mask = cropped(mask) if mask.any() else mask  # where it lies does not matter, and most of a volume is empty
     whole = _measure(mask, spacing)
     if count_components(mask) < 2:
         return {"all": whole, "largest": whole}

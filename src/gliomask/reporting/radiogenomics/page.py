@@ -40,7 +40,7 @@ def write_page(study: Study, facts: Mapping[str, Any], out: Path, *, figures: Pa
     study
         What it tells.
     facts
-        What `gliomask.radiogenomics.study.write_study` was given.
+        What `gliomask.radiogenomics.study.write_study` was given, with ``caveats`` (`wording.caveats`).
     out
         The HTML file.
     figures
@@ -60,7 +60,6 @@ def write_page(study: Study, facts: Mapping[str, Any], out: Path, *, figures: Pa
     text = templates.get_template(_TEMPLATE).render(
         facts=facts,
         kinds=study.kinds,
-        caveats=wording.caveats(study, facts),
         tiles=tiles(study),
         cut=study.cut,
         citation=wording.CITATION,
