@@ -127,3 +127,9 @@ def write_known_patient(
         if truth is not None:
             write_mask(folder / f"{name}_{number}_mask{suffix}", truth[number - 1])
     return folder
+
+
+def ellipsoid_mask(*axes: float) -> NDArray[np.bool_]:
+    """Return the voxels whose centres lie in an ellipsoid with these half-axes; its centre is a voxel's."""
+    grid = np.meshgrid(*(np.arange(-np.ceil(axis), np.ceil(axis) + 1) for axis in axes), indexing="ij")
+    return np.asarray(sum((part / axis) ** 2 for part, axis in zip(grid, axes, strict=True)) <= 1)

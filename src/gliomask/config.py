@@ -33,6 +33,7 @@ NormalisationName = Literal["imagenet", "volume"]
 EngineName = Literal["auto", "onnxruntime", "openvino"]
 DeviceName = Literal["cpu", "cuda"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
+CutName = Literal["median", "quartiles", "none"]
 
 _Config = TypeVar("_Config")
 _EXTENTS = {"shift", "scale", "rotate", "gain", "offset", "noise"}

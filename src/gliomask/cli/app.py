@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "score a trained model, or masks of any program, patient by patient",
     "compare": "evaluated models side by side, with paired differences",
     "report": "one HTML page about a run: scores, curves, patients, missed tumours",
+    "radiogenomics": "the shape of tumours against their molecular subtypes, manual and predicted",
     "leak": "what a split by slice adds to the score: trains both ways, scores the same slices",
     "predict": "masks and pictures for slices",
     "export": "export a run's best weights again",

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
 from gliomask.errors import DataError
 from gliomask.files import whole_file
-from gliomask.reporting.figures import save_figure
 from gliomask.reporting.leak import leak_paragraph
 from gliomask.reporting.report import provenance, wording
 from gliomask.reporting.report.drawings import (
@@ -23,12 +18,11 @@ from gliomask.reporting.report.drawings import (
     patient_drawings,
     training_drawings,
 )
+from gliomask.reporting.report.parts import as_chart, environment, package_text, write_figures
 from gliomask.reporting.report.sources import Scored, Trained
-from gliomask.reporting.report.svg import PAGE_INK, chart_style, inline_svg
 from gliomask.reporting.report.viewer import Case, read_cases
 from gliomask.reporting.style import PREDICTION, TRUTH
 
-_HERE = Path(__file__).parent
 _GROUPS = {"institution": "Institution", "size": "Tumour size (thirds of the patients)", "missing": "Missing sequences"}
 
 
@@ -80,15 +74,6 @@ class WrittenReport:
     without_slices: str | None
 
 
-@dataclass(frozen=True)
-class _Chart:
-    """A drawing as the template shows it."""
-
-    title: str
-    caption: str
-    svg: Markup
-
-
 def write_report(
     report: Report,
     out: Path,
@@ -123,7 +108,7 @@ def write_report(
     text = _render(report, drawings, cases, reason)
     with whole_file(out) as part:
         part.write_text(text, encoding="utf-8")
-    written = [] if figures is None else _write_figures([each for part in drawings.values() for each in part], figures)
+    written = [] if figures is None else write_figures([each for part in drawings.values() for each in part], figures)
     return WrittenReport(out, out.stat().st_size, tuple(written), reason)
 
 
@@ -137,27 +122,12 @@ def _cases(
         return [], f"{error}."
 
 
-def _write_figures(drawings: Sequence[Drawing], folder: Path) -> list[Path]:
-    paths = []
-    for drawing in drawings:
-        with chart_style():
-            figure: Figure = drawing.draw()
-            path = folder / f"{drawing.name}.png"
-            save_figure(figure, path)
-        paths.append(path)
-    return paths
-
-
 def _render(report: Report, drawings: dict[str, list[Drawing]], cases: list[Case], reason: str | None) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": wording.number, "missing": wording.missing_text, "plural": wording.plural, "interval": _interval,
-    }  # fmt: skip
-    charts = {section: [_chart(drawing) for drawing in part] for section, part in drawings.items()}
+    templates = environment()
+    templates.filters |= {"missing": wording.missing_text, "interval": _interval}
+    charts = {section: [as_chart(drawing) for drawing in part] for section, part in drawings.items()}
     values = {**_score_values(report.scored), **_training_values(report), "charts": charts}
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         values,
         title=report.title,
         cases=cases,
@@ -166,19 +136,9 @@ def _render(report: Report, drawings: dict[str, list[Drawing]], cases: list[Case
         leak=None if report.leak is None else leak_paragraph(report.leak).replace("`", ""),
         truth=TRUTH,
         prediction=PREDICTION,
-        style=_own("page.css"),
-        script=_own("viewer.js"),
+        style=package_text("page.css"),
+        script=package_text("viewer.js"),
     )
-
-
-def _chart(drawing: Drawing) -> _Chart:
-    with chart_style(PAGE_INK):
-        figure = drawing.draw()
-    return _Chart(drawing.title, drawing.caption, inline_svg(figure, name=drawing.name, label=drawing.label))
-
-
-def _own(name: str) -> Markup:
-    return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - part of this package
 
 
 def _score_values(scored: Scored) -> dict[str, Any]:

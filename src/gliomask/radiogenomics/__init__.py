@@ -1,0 +1,1 @@
+"""From masks to the shape of a tumour, and from its shape to molecular subtypes. Knows no network and no picture."""

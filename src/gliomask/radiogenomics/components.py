@@ -1,0 +1,70 @@
+"""Connected components of a mask, and its cross-section with most tumour. Knows no feature and no spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+def check_mask(mask: NDArray[np.bool_]) -> None:
+    """Refuse what is no volume.
+
+    Raises
+    ------
+    ValueError
+        If the mask is not (S, H, W) of bool.
+    """
+    if mask.ndim != 3 or mask.dtype != np.bool_:
+        raise ValueError(f"a mask of shape {mask.shape} and type {mask.dtype}; expected (S, H, W) of bool")
+
+
+def largest_components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the largest connected component as a mask of its own.
+
+    Voxels (pixels) that share a face, an edge or a corner are connected: 26-connected in a volume, 8-connected in a
+    slice. Components of equal size are all returned, because no choice among them would survive turning the volume.
+
+    Parameters
+    ----------
+    mask
+        bool, any number of axes.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Masks of the same shape; none if the mask is empty.
+    """
+    labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    sizes = np.bincount(labels[mask], minlength=count + 1)
+    return [labels == label for label in np.flatnonzero((sizes == sizes.max()) & (sizes > 0))]
+
+
+def count_components(mask: NDArray[np.bool_]) -> int:
+    """Return how many components a mask has, connected as in `largest_components`."""
+    return int(ndimage.label(mask, np.ones((3,) * mask.ndim))[1])
+
+
+def largest_cross_sections(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the largest component, holes filled, of the slice with most tumour.
+
+    One (H, W) mask as a rule; several where slices have the same tumour area or components the same size; none if the
+    mask (S, H, W) is empty.
+    """
+    areas = mask.sum(axis=(1, 2))
+    for number in np.flatnonzero((areas == areas.max()) & (areas > 0)):
+        yield from (ndimage.binary_fill_holes(component) for component in largest_components(mask[number]))
+
+
+def cropped(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the part of a mask that is not empty, with one voxel of background around it.
+
+    Parameters
+    ----------
+    mask
+        bool, any number of axes, not empty.
+    """
+    (box,) = ndimage.find_objects(mask.astype(np.uint8))
+    return np.pad(mask[box], 1)

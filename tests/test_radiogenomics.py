@@ -1,0 +1,329 @@
+"""The study as a whole: features of patients, tables in a folder, the page, the command, and the real patients."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from builders import ellipsoid_mask, tiny_dataset
+from conftest import PACKED, UNPACKED
+from gliomask.cli.app import main
+from gliomask.data.index import DatasetIndex, PatientRecord, build_index
+from gliomask.errors import DataError
+from gliomask.evaluation.masks import write_masks
+from gliomask.radiogenomics.association import SUBTYPES, associate, cluster_aucs
+from gliomask.radiogenomics.features import FEATURES, ManualMasks, feature_table, measure, remarks, select
+from gliomask.radiogenomics.fisher import fisher_test
+from gliomask.radiogenomics.shape import asd, bevr, mf
+from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table
+from gliomask.reporting.radiogenomics.wording import caveats, p_text
+from gliomask.volumes.phantom import write_phantoms
+
+Mask = NDArray[np.bool_]
+SIZE, PATIENTS = 64, 6
+SHORT = "an outline of fewer than 30 points: no ASD and MF"
+
+
+class GivenMasks:
+    """Masks by the number of the patient."""
+
+    def __init__(self, *masks: Mask) -> None:
+        self.masks = masks
+
+    def read(self, patient: PatientRecord) -> Mask:
+        return self.masks[int(patient.name.split("_")[2]) - 1000]
+
+
+def with_stray(mask: Mask) -> Mask:
+    """Return the mask with a small component far away."""
+    found = np.pad(mask, ((0, 0), (0, 0), (0, 20)))
+    found[0, 0, -2:] = True
+    return found
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+    root = tmp_path_factory.mktemp("tiny")
+    tiny_dataset(root, patients=4, slices=3)
+    return build_index(root, use_cache=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("phantoms") / "data"
+    write_phantoms(root, patients=PATIENTS, seed=3, size=SIZE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Masks of all patients but the last: moved, with a stray component; the first is empty."""
+    folder, index = tmp_path_factory.mktemp("predicted") / "masks", build_index(data, use_cache=False)
+    for number, patient in enumerate(index.patients[:-1]):
+        mask = np.roll(ManualMasks(index).read(patient), number, axis=2) & (number > 0)
+        mask[0, 0, :2] = number > 0
+        write_masks(folder, patient, np.arange(len(mask)), mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study_folder(tmp_path_factory: pytest.TempPathFactory, data: Path, predicted: Path) -> Path:
+    out = tmp_path_factory.mktemp("study") / "out"
+    command = ["radiogenomics", str(data), "--masks", str(predicted), "--out", str(out), "--quiet"]
+    assert main([*command, "--subtypes", "COCCluster", "RNASeqCluster"]) == 0
+    return out
+
+
+# --- features
+
+
+def test_every_feature_is_measured_both_ways() -> None:
+    mask = ellipsoid_mask(5, 8, 8)
+    alone, both = measure(mask), measure(with_stray(mask))
+    assert alone["all"] == alone["largest"]
+    assert list(alone["all"]) == list(FEATURES)
+    assert (alone["all"]["asd"], alone["all"]["mf"], alone["all"]["bevr"]) == (asd(mask), mf(mask), bevr(mask))
+    assert both["largest"] == pytest.approx(alone["all"])
+    assert both["all"]["bevr"] < 0.5 * alone["all"]["bevr"]
+    assert both["all"]["voxel_volume"] == alone["all"]["voxel_volume"] + 2
+
+
+def test_of_equal_components_the_mean_is_taken() -> None:
+    both = np.zeros((4, 4, 20), np.bool_)
+    both[:2, :2, :2] = both[2, 2, 10:18] = True  # eight voxels each
+    found = measure(both)["largest"]
+    parts = [measure(part)["all"] for part in (both[:, :, :5], both[:, :, 5:])]
+    assert found["bevr"] == pytest.approx(np.mean([part["bevr"] for part in parts]))
+    assert found["maximum_diameter"] == pytest.approx(np.mean([part["maximum_diameter"] for part in parts]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((0, 0, 0), ["empty mask: no feature"]),
+        ((1, 1, 1), [SHORT, "a single voxel: no elongation and flatness"]),
+        ((1, 2, 2), [SHORT, "tumour in one slice: flatness is 0"]),
+        ((1, 9, 9), ["tumour in one slice: flatness is 0"]),
+        ((3, 9, 9), []),
+    ],
+)
+def test_what_is_missing_is_said(shape: tuple[int, int, int], said: list[str]) -> None:
+    mask = np.zeros((4, 10, 10), np.bool_)
+    mask[tuple(slice(side) for side in shape)] = True
+    values = measure(mask)["all"]
+    assert remarks(mask, values) == said
+    lacking = {name for name, value in values.items() if np.isnan(value)}
+    assert bool(lacking) == any("no " in each for each in said)
+
+
+def test_table_has_two_rows_a_patient_and_chooses_what_each_feature_is_defined_on(index: DatasetIndex) -> None:
+    mask = ellipsoid_mask(1, 5, 5)
+    stray = with_stray(mask)
+    seen: list[object] = []
+    table = feature_table(GivenMasks(mask, stray, stray & False, mask), index.patients, on_patient=seen.append)
+    assert seen == [patient.name for patient in index.patients]
+    assert table["components"].tolist() == ["all", "largest"] * 4
+    chosen = select(table, ["bevr", "volume"])
+    for patient, row in chosen.iterrows():
+        number = int(str(patient).split("_")[2]) - 1000
+        parts = measure((mask, stray, stray & False, mask)[number])
+        expected = (parts["largest"]["bevr"], parts["all"]["volume"])
+        assert tuple(row) == pytest.approx(expected, nan_ok=True)
+
+
+def test_missing_slices_are_said(tmp_path: Path) -> None:
+    (name, *_) = tiny_dataset(tmp_path, patients=1, slices=4)
+    for path in (tmp_path / name).glob(f"{name}_2*.tif"):
+        path.unlink()
+    index = build_index(tmp_path, use_cache=False)
+    assert "slices are missing in between" in feature_table(ManualMasks(index), index.patients)["remarks"][0]
+
+
+def test_labels_are_found_by_patient_or_person_and_never_made_up(index: DatasetIndex) -> None:
+    first, second, *_ = (patient.name for patient in index.patients)
+    given = {first: {"kind": "a"}, second.rsplit("_", 1)[0]: {"kind": "b"}}
+    table = label_table(index.patients, ["kind", "other"], given)
+    assert table["kind"].tolist()[:2] == ["a", "b"]
+    assert table["kind"].isna().sum() == len(index.patients) - 2
+    assert table["other"].isna().all()
+    clinical = label_table(index.patients, ["RNASeqCluster"])["RNASeqCluster"]
+    assert clinical.tolist() == [patient.clinical["RNASeqCluster"] for patient in index.patients]
+
+
+def test_predicted_masks_are_cut_at_their_own_median(index: DatasetIndex) -> None:
+    masks = [np.pad(ellipsoid_mask(2, 4 + number, 4), ((0, 0), (9 - number, 0), (0, 4))) for number in range(4)]
+    larger = [mask.repeat(2, axis=1) for mask in masks]
+    tables = {
+        kind: feature_table(GivenMasks(*each), index.patients) for kind, each in ((MANUAL, masks), (PREDICTED, larger))
+    }
+    study = analyse(tables, label_table(index.patients, ["RNASeqCluster"]), features=["voxel_volume"])
+    manual, found = (study.associations[kind][0] for kind in (MANUAL, PREDICTED))
+    assert found.cuts[0] == 2 * manual.cuts[0]
+    assert found.table == manual.table
+
+
+# --- the command
+
+
+def test_study_is_kept_in_tables_that_agree(study_folder: Path, data: Path) -> None:
+    found = json.loads((study_folder / "summary.json").read_text())
+    features = pd.read_csv(study_folder / "features.csv")
+    assert features.groupby(["masks", "components"])["patient"].nunique().tolist() == [PATIENTS, PATIENTS, 5, 5]
+    index = build_index(data, use_cache=False)
+    mask = ManualMasks(index).read(index.patients[0])
+    row = features[(features["patient"] == index.patients[0].name) & (features["masks"] == MANUAL)].iloc[1]
+    assert row["bevr"] == pytest.approx(bevr(mask), rel=1e-6)
+    tests = pd.read_csv(study_folder / "associations.csv")
+    assert list(zip(tests["masks"], tests["feature"], tests["subtype"], strict=True)) == [
+        (kind, feature, subtype)
+        for kind in (MANUAL, PREDICTED)
+        for feature in ("bevr", "asd", "mf")
+        for subtype in ("COCCluster", "RNASeqCluster")
+    ]
+    for entry in found["associations"]:
+        p = fisher_test(entry["table"]).p
+        assert entry["p"] == (None if np.isnan(p) else pytest.approx(p))
+        everybody = entry["patients"] + entry["unlabelled"] + entry["unmeasured"]
+        assert everybody == (PATIENTS if entry["masks"] == MANUAL else PATIENTS - 1)
+    assert {entry["left_out"] for entry in found["agreement"] if entry["feature"] == "bevr"} == {2}
+    assert {entry["feature"] for entry in found["auc"]} == {"1/bevr", "asd", "mf"}
+    assert "no independent confirmation" in found["caveats"][0]
+
+
+def test_stray_components_spoil_bevr_and_the_largest_alone_does_not(study_folder: Path) -> None:
+    found = json.loads((study_folder / "summary.json").read_text())
+    by_components = {each["components"]: each for each in found["agreement"] if each["feature"] == "bevr"}
+    assert by_components["largest"]["pearson"] > 0.99
+    assert abs(by_components["all"]["bias"]) > 10 * abs(by_components["largest"]["bias"])
+
+
+def test_page_says_what_must_be_known_and_needs_nothing_else(study_folder: Path) -> None:
+    page = (study_folder / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "no independent confirmation", "The spacing of the slices is not known",
+        "1 patient with an empty predicted mask",
+        "1 patient without a predicted mask", "whose masks it predicted is not known",
+    ):  # fmt: skip
+        assert words in page
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", page.replace('xmlns:xlink="', ""))
+    assert page.count("<svg") == 6 + 6  # features by subtypes, and two for each feature predicted against manual
+    figures = sorted(path.name for path in (study_folder / "figures").iterdir())
+    assert len(figures) == 12
+    assert "bevr-rnaseqcluster.png" in figures
+
+
+def test_command_prints_one_object_for_machines(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "labels.csv"
+    names = [patient.name for patient in build_index(data, use_cache=False).patients]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["Patient", "kind"], *([name, number % 2] for number, name in enumerate(names))])
+    command = ["radiogenomics", str(data), "--labels", str(table), "--subtypes", "kind", "--cut", "none", "--json"]
+    command += ["--features", "volume", "--spacing", "2", "1", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    (entry,) = found["associations"]
+    assert (entry["feature"], entry["subtype"]) == ("volume", "kind")
+    assert (entry["test"], entry["patients"]) == ("Kruskal-Wallis", PATIENTS)
+    assert (found["unit"], found["agreement"]) == ("mm", [])
+    assert found == json.loads((tmp_path / "out" / "summary.json").read_text()) | {
+        "page": found["page"], "figures": found["figures"],
+    }  # fmt: skip
+    assert "spacing of the slices is not known" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "told"),
+    [
+        (["--features", "roundness"], 2, "--features roundness; expected some of bevr, asd"),
+        (["--spacing", "0", "1", "1"], 2, "expected three distances above 0"),
+        (["--masks", "{empty}"], 1, "no mask of any patient"),
+        (["--labels", "{empty}/none.csv"], 1, "unreadable table"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line(
+    options: list[str], status: int, told: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = [option.format(empty=tmp_path) for option in options]
+    assert main(["radiogenomics", str(data), *chosen, "--out", str(tmp_path / "out")]) == status
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_truth_given_as_prediction_is_noticed(index: DatasetIndex) -> None:
+    table = feature_table(ManualMasks(index), index.patients)
+    study = analyse({MANUAL: table, PREDICTED: table}, label_table(index.patients, ["RNASeqCluster"]))
+    facts: dict[str, Any] = {"spacing": None, "patients_seen_in_training": 0, "patients_without_prediction": []}
+    assert any("was the truth itself given" in each for each in caveats(study, facts))
+    assert any("had seen none of the patients" in each for each in caveats(study, facts))
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0000123, "1.2e\u22125"), (0.0199, "0.020"), (0.5, "0.50"), (1.0, "1.0"), (float("nan"), "\u2013")],
+)
+def test_p_values_have_two_digits(p: float, text: str) -> None:
+    assert p_text(p) == text
+
+
+# --- the real patients
+
+
+def real_masks() -> dict[str, Mask]:
+    """Return the manual mask of every real patient at hand."""
+    if not PACKED.is_dir():
+        index = build_index(UNPACKED)
+        return {patient.name: ManualMasks(index).read(patient) for patient in index.patients}
+    found = {}
+    for path in sorted((PACKED / "patients").glob("*.zip")):
+        with zipfile.ZipFile(path) as packed:
+            names = [name for name in packed.namelist() if name.endswith("_mask.png")]
+            names.sort(key=lambda name: int(name.rsplit("_", 2)[1]))
+            planes = [np.array(Image.open(BytesIO(packed.read(name)))) for name in names]
+        found[path.stem] = np.stack(planes) > 0
+    return found
+
+
+@pytest.mark.slices
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_real_patients_have_the_quartiles_and_the_association_of_all_110() -> None:
+    masks = real_masks()
+    if len(masks) < 90:
+        pytest.skip(f"{len(masks)} patients; quartiles are compared from 90 on")
+    values = pd.DataFrame({"bevr": bevr(mask), "asd": asd(mask), "mf": mf(mask)} for mask in masks.values())
+    values.index = pd.Index(masks)
+    rng = np.random.default_rng(0)
+    known = {"bevr": (0.323, 0.380, 0.436), "asd": (0.070, 0.091, 0.109), "mf": (0.039, 0.048, 0.061)}
+    for feature, quartiles in known.items():
+        drawn = rng.choice(values[feature].to_numpy(float), (2000, len(values)))
+        error = np.quantile(drawn, (0.25, 0.5, 0.75), axis=1).std(axis=1)
+        found = values[feature].quantile([0.25, 0.5, 0.75]).to_numpy()
+        assert (np.abs(found - quartiles) < np.minimum(2 * error, 0.05 * np.array(quartiles))).all(), feature
+    folder = PACKED if PACKED.is_dir() else UNPACKED
+    table = pd.read_csv(folder / "data.csv", dtype=str).set_index("Patient")
+    labels = table.loc[[name.rsplit("_", 1)[0] for name in masks], list(SUBTYPES)].set_axis(list(masks))
+    tests = {(each.feature, each.subtype): each.p for each in associate(values, labels)}
+    assert tests["bevr", "RNASeqCluster"] < 0.005  # Bonferroni's bound for the ten hypotheses of the publication
+    areas = {(each.feature, each.subtype, each.cluster): each for each in cluster_aucs(1 / values, labels)}
+    area = areas["bevr", "RNASeqCluster", "2"]
+    assert area.low < 0.786 < area.high
+
+
+def test_mask_that_is_absent_stops_the_study(index: DatasetIndex, tmp_path: Path) -> None:
+    patient = index.patients[0]
+    lost = DatasetIndex(tmp_path / "elsewhere", index.patients, (), "")
+    with pytest.raises(DataError):
+        ManualMasks(lost).read(patient)
