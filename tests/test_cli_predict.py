@@ -46,7 +46,7 @@ def test_stack_with_truth(model: str, tmp_path: Path, capsys: pytest.CaptureFixt
     masks = [out / "case" / f"case_{number}_mask.tif" for number in (1, 2, 3)]
     assert np.array_equal(np.stack([read_mask(path) for path in masks]), FOUND)
     pictures = {"case_3_prediction.png", "case_contours_1.png", "case.gif"}  # slice 3 has most tumour in the truth
-    assert names(out / "case") == {path.name for path in masks} | pictures
+    assert names(out / "case") == {path.name for path in masks} | pictures | {"summary.json"}
     with Image.open(out / "case" / "case.gif") as gif:
         assert getattr(gif, "n_frames", 1) == 3
     for name in ("case_3_prediction.png", "case_contours_1.png"):
@@ -58,7 +58,7 @@ def test_stack_with_truth(model: str, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_lone_slice_without_truth(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = write_known_patient(tmp_path, "case", FOUND, None, suffix=".png"), tmp_path / "out"
     assert predict(folder / "case_2.png", "--model", model, "--out", out) == 0
-    assert names(out / "case_2") == {"case_2_mask.png", "case_2_prediction.png"}
+    assert names(out / "case_2") == {"case_2_mask.png", "case_2_prediction.png", "summary.json"}
     assert np.array_equal(read_mask(out / "case_2" / "case_2_mask.png"), FOUND[1])
     assert "Dice" not in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_probabilities_survive_their_file(model: str, tmp_path: Path) -> None:
             kept = np.asarray(image)
         assert kept.dtype == np.float32
         assert np.array_equal(kept, plane)
-    assert len(names(out / "case")) == 6
+    assert len(names(out / "case")) == 7
 
 
 def test_results_are_not_overwritten_unless_told(
@@ -121,10 +121,10 @@ def test_json_says_what_was_found(model: str, tmp_path: Path, capsys: pytest.Cap
     assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--json") == 0
     one, other = json.loads(capsys.readouterr().out)["studies"]
     assert one == {
-        "study": "with", "folder": f"{tmp_path}/out/with", "slices": 3, "tumour_pixels": 162,
+        "study": "with", "folder": f"{tmp_path}/out/with", "slices": 3, "tumour_voxels": 162,
         "dice": pytest.approx(DICE),
     }  # fmt: skip
-    assert (other["tumour_pixels"], other["dice"]) == (0, None)
+    assert (other["tumour_voxels"], other["dice"]) == (0, None)
 
 
 def test_mask_of_another_size_is_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

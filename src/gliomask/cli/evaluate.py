@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,15 @@ class EvaluateOptions(OutputOptions):
     everybody for masks; of a cross-validation each patient is always predicted by the fold that has not seen it."""
     flair_alone: Flag = False
     """Replace pre- and post-contrast T1 by FLAIR, as for a patient who has nothing else."""
+    flips: Flag = False
+    """Predict every slice mirrored as well and average, in twice the time."""
     one_by_one: Flag = False
     """Predict every slice by itself, as for somebody who has nothing else, instead of whole volumes."""
     spacing: tuple[float, float, float] | None = None
     """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
     out: Path | None = None
     """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores) if not
-    given, with -flair-alone or -one-by-one behind it."""
+    given, with -flair-alone, -one-by-one or -flips behind it."""
     no_masks: Flag = False
     """Do not keep the predicted masks."""
     batch_size: int = 8
@@ -94,8 +97,8 @@ def main(arguments: Sequence[str]) -> int:
 def _check(options: EvaluateOptions) -> None:
     if options.model is not None and options.masks is not None:
         raise UsageError("expected either --model or --masks: what is to be scored")
-    if options.masks is not None and (options.flair_alone or options.one_by_one):
-        raise UsageError("--flair-alone and --one-by-one change what a model sees; expected neither with --masks")
+    if options.masks is not None and (options.flair_alone or options.one_by_one or options.flips):
+        raise UsageError("--flair-alone, --one-by-one and --flips are for models; expected none of them with --masks")
     if options.split_of is not None and options.masks is None:
         raise UsageError(
             "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"
@@ -114,20 +117,21 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
     from gliomask.training.cross_validation import CrossValidation
 
     model, view = options.model or DEFAULT, View(options.flair_alone, options.one_by_one)
+    load = partial(Predictor.load, batch_size=options.batch_size, flips=options.flips)
     folds = CrossValidation(Path(model))
     if folds.exists():
         if options.subset not in {None, "test"}:
             found = f"--subset {options.subset}: the folds of {model} test every patient once"
             raise UsageError(f"{found}; expected no --subset, or one of the folds as --model")
         subset, run_of = out_of_fold(index, folds)
-        predictors = {run.path: Predictor.load(run.path, batch_size=options.batch_size) for run in folds.runs()}
+        predictors = {run.path: load(run.path) for run in folds.runs()}
         facts = model_facts([each.contract for each in predictors.values()], "out-of-fold", folds.name)
         masks = PredictedMasks(lambda patient: predictors[run_of[patient.name].path], view)
-        return masks, subset, facts | {"view": asdict(view)}
-    predictor = Predictor.load(model, batch_size=options.batch_size)
+        return masks, subset, facts | {"view": asdict(view) | {"flips": options.flips}}
+    predictor = load(model)
     name = options.subset or ("test" if Path(model).is_dir() else "unseen")
     subset = choose_subset(index, model, name)
-    facts = model_facts([predictor.contract], name) | {"view": asdict(view)}
+    facts = model_facts([predictor.contract], name) | {"view": asdict(view) | {"flips": options.flips}}
     return PredictedMasks(lambda _: predictor, view), subset, facts
 
 
@@ -160,7 +164,7 @@ def _default_folder(options: EvaluateOptions) -> Path:
     if options.masks is not None:
         return options.masks / "scores"
     model = Path(options.model or DEFAULT)
-    view = "-flair-alone" * options.flair_alone + "-one-by-one" * options.one_by_one
+    view = "-flair-alone" * options.flair_alone + "-one-by-one" * options.one_by_one + "-flips" * options.flips
     if (model / "folds.json").is_file():
         return model / f"out-of-fold{view}"
     if model.is_dir():

@@ -1,9 +1,12 @@
-"""``gliomask predict``: masks, and pictures of them, for slices and folders of slices."""
+"""``gliomask predict``: masks, and pictures of them, for slices, NIfTI files, DICOM series and folders of them."""
 
 from __future__ import annotations
 
+import csv
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,72 +16,178 @@ import tyro
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import DeviceName, EngineName
 from gliomask.errors import DataError, UsageError
+from gliomask.files import whole_file
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
+    from gliomask.inference.inputs import Inputs, VolumeStudy
+    from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import Study
+    from gliomask.reporting.results import Keep, Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions(OutputOptions):
-    """Write a mask for each slice, and for each study the pictures: probabilities, contours, and a GIF of a stack.
+    """Write a mask for each study, a summary, and pictures: contours, probabilities, and a GIF of a stack.
 
-    Where ``<slice>_mask`` lies beside a slice it is taken as the truth: drawn in green, and scored.
+    TIFF and PNG slices, NIfTI files, DICOM series (folders or zips), BIDS data sets, and folders of many of them. The
+    mask lies on the grid of the input. Where ``<slice>_mask`` lies beside a slice it is taken as the truth: drawn in
+    green, and scored.
     """
 
-    inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """Slices (TIFF or PNG), or folders of them; ``<name>_<number>`` files of a folder are one stack."""
+    inputs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Files, folders (searched to any depth) and zips; ``<name>_<number>`` slices of a folder are one stack."""
+    flair: Path | None = None
+    """Instead of inputs: FLAIR of one patient (NIfTI, DICOM folder or zip), perhaps with --pre and --post."""
+    pre: Path | None = None
+    """T1 before contrast, resampled onto FLAIR's grid."""
+    post: Path | None = None
+    """T1 after contrast, resampled onto FLAIR's grid."""
+    series: str | None = None
+    """Number or part of the description of the DICOM series that is FLAIR, where the descriptions do not tell."""
     model: str = DEFAULT
     """Bundled model (`gliomask models`), run folder, or a model.onnx with its model.json beside it."""
     engine: EngineName = "auto"
     """What computes: auto is OpenVINO where it is installed and the processor has bfloat16, else ONNX Runtime."""
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
+    flips: Flag = False
+    """Predict every slice mirrored as well and average: twice the time, see docs/results.md for what it brings."""
     out: Path = Path("predictions")
-    """Folder for the results, one folder a study."""
+    """Folder for the results: one folder a study, summary.csv and summary.json."""
     probabilities: Flag = False
-    """Write the probabilities too, as float32 TIFF."""
+    """Write the probabilities too, as float32."""
     no_pictures: Flag = False
-    """Masks only."""
+    """Masks and summaries only."""
+    preview: Flag = False
+    """Draw three planes through the tumour of each study."""
     overwrite: Flag = False
-    """Replace masks that are there already."""
+    """Predict studies that are done already once more, and replace their results."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; a study that cannot be read is reported and the others go on (exit status 1)."""
     options = parse(PredictOptions, "predict", arguments)
-    if not options.inputs:
-        raise UsageError("nothing to predict; expected slices, or folders of them")
+    _check(options)
     from gliomask.inference.predictor import Predictor
-    from gliomask.inference.studies import find_studies
-    from gliomask.reporting.results import Keep, predict_study
+    from gliomask.reporting.results import Keep
 
     printer = Printer(options)
-    predictor = Predictor.load(options.model, engine=options.engine, device=options.device)
-    studies = find_studies(options.inputs, results=options.out)
-    _require_own_folders(studies)
-    keep = Keep(pictures=not options.no_pictures, probabilities=options.probabilities, overwrite=options.overwrite)
-    results: list[dict[str, Any]] = []
-    failed = 0
-    with printer.progress("predicting") as progress:
-        for done, study in enumerate(studies, start=1):
-            try:
-                results.append(predict_study(study, predictor, options.out, keep))
-            except DataError as error:
-                printer.error(str(error))
-                failed += 1
-            if progress is not None:
-                progress(done, len(studies))
+    predictor = Predictor.load(options.model, engine=options.engine, device=options.device, flips=options.flips)
+    found = _find(options)
+    for error in found.errors:
+        printer.error(str(error))
+    _require_own_folders(found)
+    keep = Keep(
+        pictures=not options.no_pictures,
+        probabilities=options.probabilities,
+        preview=options.preview,
+        overwrite=options.overwrite,
+    )
+    results, failed = _predict(found, predictor, options.out, keep, printer)
+    failed += len(found.errors)
     for result in results:
-        dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
-        found = f"{result['tumour_pixels']} pixels" if result["tumour_pixels"] else "EMPTY MASK: no tumour found"
-        printer.line(f"{result['study']}: {result['slices']} slices, {found}{dice}; {result['folder']}")
+        printer.line(_told(result))
+        for warning in result["warnings"]:
+            printer.line(f"  NOTE: {warning}")
+    if results:
+        write_summaries(results, options.out)
     printer.result({"studies": results, "failed": failed})
     return 1 if failed else 0
 
 
-def _require_own_folders(studies: Sequence[Study]) -> None:
-    twice = [name for name, count in Counter(study.name for study in studies).items() if count > 1]
+def _check(options: PredictOptions) -> None:
+    if options.flair is None and (options.pre is not None or options.post is not None):
+        raise UsageError("--pre and --post belong to one patient's --flair; expected that as well")
+    if options.flair is not None and options.inputs:
+        raise UsageError("--flair is one patient's; expected either that or inputs")
+    if options.flair is None and not options.inputs:
+        raise UsageError("nothing to predict; expected slices, NIfTI files, DICOM series, or folders of them")
+
+
+def _find(options: PredictOptions) -> Inputs:
+    from gliomask.inference.inputs import Inputs, find_inputs, named_study
+
+    if options.flair is not None:
+        return Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))
+    return find_inputs(options.inputs, results=options.out, series=options.series)
+
+
+def _predict(
+    found: Inputs, predictor: Predictor, out: Path, keep: Keep, printer: Printer
+) -> tuple[list[dict[str, Any]], int]:
+    """Predict one study after the other, the next being read meanwhile; return results and the number of failures."""
+    from gliomask.reporting.results import predict_study
+
+    results: list[dict[str, Any]] = []
+    failed = 0
+    with printer.progress("predicting") as progress:
+        for done, (study, reading) in enumerate(_read_ahead(found, predictor, out, keep), start=1):
+            try:
+                loaded = None if reading is None else reading.result()
+                results.append(predict_study(study, predictor, out, keep, loaded=loaded))
+            except DataError as error:
+                printer.error(str(error))
+                failed += 1
+            except OSError as error:
+                printer.error(
+                    f"{study.name}: {error.strerror or error} ({error.filename}); expected room and permission"
+                )
+                failed += 1
+            if progress is not None:
+                progress(done, len(found.studies))
+    return results, failed
+
+
+def _read_ahead(
+    found: Inputs, predictor: Predictor, out: Path, keep: Keep
+) -> Iterator[tuple[Study | VolumeStudy, Future[Loaded] | None]]:
+    """Yield each study with its images, which another thread reads one study ahead; None for one that is done."""
+    from gliomask.reporting.results import finished, load_study
+
+    def read(study: Study | VolumeStudy) -> Loaded | None:
+        return None if finished(study, predictor, out, keep) is not None else load_study(study)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead: tuple[Study | VolumeStudy, Any] | None = None
+        for study in found.studies:
+            following = study, reader.submit(read, study)
+            if ahead is not None:
+                yield ahead
+            ahead = following
+        if ahead is not None:
+            yield ahead
+
+
+def write_summaries(results: Sequence[dict[str, Any]], out: Path) -> None:
+    """Write summary.json and summary.csv of all studies of a run, those that were done already among them."""
+    rows = [{key: value for key, value in result.items() if key != "skipped"} for result in results]
+    with whole_file(out / "summary.json") as part:
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    with whole_file(out / "summary.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table.writeheader()
+        for row in rows:
+            spacing = " x ".join(f"{each:g}" for each in row["spacing_mm"]) if row["spacing_mm"] else ""
+            texts = {"masks": "; ".join(row["masks"]), "warnings": "; ".join(row["warnings"]), "spacing_mm": spacing}
+            table.writerow(row | texts)
+
+
+def _told(result: dict[str, Any]) -> str:
+    """Say in a line what was found."""
+    if not result["tumour_voxels"]:
+        size = "EMPTY MASK: no tumour found"
+    elif result["volume_ml"] is None:
+        size = f"{result['tumour_voxels']} pixels"
+    else:
+        size = f"{result['volume_ml']:.1f} ml, largest diameter {result['largest_diameter_mm']:.0f} mm"
+    dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
+    done = " (done already)" if result["skipped"] else ""
+    return f"{result['study']}: {result['slices']} slices, {size}{dice}; {result['folder']}{done}"
+
+
+def _require_own_folders(found: Inputs) -> None:
+    twice = [name for name, count in Counter(study.name for study in found.studies).items() if count > 1]
     if twice:
         raise UsageError(
             f"{twice[0]} is the name of several studies; expected different names, because results go to OUT/NAME; "

@@ -54,10 +54,12 @@ class Predictor:
         Computes logits.
     contract
         What model.json says.
+    flips
+        Whether the mean logits of every slice and of its left-right mirror image are taken, in twice the time.
     """
 
-    def __init__(self, engine: Engine, contract: ModelContract) -> None:
-        self.engine, self.contract = engine, contract
+    def __init__(self, engine: Engine, contract: ModelContract, *, flips: bool = False) -> None:
+        self.engine, self.contract, self._flips = engine, contract, flips
 
     @classmethod
     def load(
@@ -66,6 +68,7 @@ class Predictor:
         *,
         engine: EngineName = "auto",
         device: DeviceName = "cpu",
+        flips: bool = False,
         batch_size: int = 8,
         threads: int = 0,
     ) -> Predictor:
@@ -77,6 +80,8 @@ class Predictor:
             What to load.
         engine, device, batch_size, threads
             How it is computed, see `gliomask.inference.engine.load_engine`.
+        flips
+            See the class.
 
         Raises
         ------
@@ -98,7 +103,7 @@ class Predictor:
                 f"{model.with_suffix('.json')}: image_size is {contract.image_size}; expected "
                 f"{network.image_size}, what the network takes; copy both files again"
             )
-        return cls(network, contract)
+        return cls(network, contract, flips=flips)
 
     def predict(self, images: NDArray[np.uint8], *, pixel: tuple[float, float] = (1.0, 1.0)) -> Prediction:
         """Predict the slices of one patient, or a single slice.
@@ -124,10 +129,17 @@ class Predictor:
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
-        logits = fit.back(self.engine.logits(self._network_input(fit.images(images))))
+        logits = fit.back(self._logits(self._network_input(fit.images(images))))
         scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
         probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
         return Prediction(probabilities >= self.contract.threshold, probabilities, self.contract.threshold)
+
+    def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = self.engine.logits(slices)
+        if not self._flips:
+            return logits
+        mirrored = self.engine.logits(np.ascontiguousarray(slices[..., ::-1]))[..., ::-1]
+        return np.asarray((logits + mirrored) / 2, np.float32)
 
     def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         kind: NormalisationName = "imagenet" if self.contract.normalisation == "imagenet" else "volume"

@@ -1,17 +1,46 @@
-"""Writes everything about a predicted study: masks, probabilities, pictures. Knows nothing of the command line."""
+"""Writes everything about a predicted study: masks, probabilities, pictures, summary. Knows no command line.
+
+A study's folder is complete when it holds ``summary.json``, which is written last:
+
+===============================  ===========================================================================
+``<slice>_mask<ending>``         of slices: a mask of each, with the slice's ending (TIFF or PNG)
+``<slice>_probability.tif``      of slices, on request: float32
+``<study>_mask.nii.gz``          of volumes: the mask on the volume's own grid, uint8
+``<study>_probability.nii.gz``   of volumes, on request: float32
+``<study>_seg.dcm``              of DICOM: the mask as a DICOM segmentation (extra ``dicom``)
+``*.png``, ``*.gif``             pictures, unless they are switched off
+``summary.json``                 what was found, warnings, model, version, seconds
+===============================  ===========================================================================
+"""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from gliomask.errors import DataError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask import __version__
+from gliomask.errors import DataError, MissingExtraError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
-from gliomask.inference.predictor import Predictor
+from gliomask.evaluation.surfaces import Spacing
+from gliomask.files import whole_file
+from gliomask.inference.inputs import VolumeInput, VolumeStudy
+from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
+from gliomask.reporting.measures import measure
+from gliomask.volumes.dicom import DicomImage
+from gliomask.volumes.nifti_image import NiftiImage, write_nifti
 from gliomask.volumes.slices import write_mask, write_probabilities
+
+SUMMARY = "summary.json"
+NO_TUMOUR = "EMPTY MASK: no tumour found"
 
 
 @dataclass(frozen=True)
@@ -20,47 +49,243 @@ class Keep:
 
     pictures: bool = True
     probabilities: bool = False
+    preview: bool = False
     overwrite: bool = False
 
 
-def predict_study(study: Study, predictor: Predictor, out: Path, keep: Keep = Keep()) -> dict[str, Any]:
-    """Predict one study and write its files to ``out/<study>/``.
+class Loaded(Protocol):
+    """A study that was read: what a predictor takes, and where results go."""
 
-    Returns
-    -------
-    dict
-        study, folder, slices, tumour_pixels, and dice over all slices together (None without truth).
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """(S, H, W, 3) uint8."""
+
+    @property
+    def truth(self) -> NDArray[np.bool_] | None:
+        """(S, H, W) bool, where masks lie beside the slices."""
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """Distance of slices, rows and columns in mm, if it is known."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes a prediction less trustworthy."""
+
+    @property
+    def stems(self) -> Sequence[str]:
+        """Name of each slice, for pictures."""
+
+    def targets(self, folder: Path) -> list[Path]:
+        """Return the masks that `write` will write."""
+
+    def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> list[str]:
+        """Write masks, and probabilities if they are asked for; return what could not be written, and why."""
+
+
+@dataclass(frozen=True)
+class LoadedSlices:
+    """TIFF or PNG slices."""
+
+    study: Study
+    images: NDArray[np.uint8]
+    truth: NDArray[np.bool_] | None
+    spacing: Spacing | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def stems(self) -> list[str]:
+        """Name of each file, without its ending."""
+        return [item.image.stem for item in self.study.slices]
+
+    def targets(self, folder: Path) -> list[Path]:
+        """Return a mask for each slice."""
+        return [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in self.study.slices]
+
+    def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> list[str]:
+        """Write a file for each slice."""
+        for target, mask in zip(self.targets(folder), prediction.mask, strict=True):
+            write_mask(target, mask)
+        if keep.probabilities:
+            for stem, plane in zip(self.stems, prediction.probabilities, strict=True):
+                write_probabilities(folder / f"{stem}_probability.tif", plane)
+        return []
+
+
+@dataclass(frozen=True)
+class LoadedVolume:
+    """A NIfTI file or a DICOM series."""
+
+    name: str
+    volume: VolumeInput
+
+    truth = None
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """Axial slices."""
+        return self.volume.images
+
+    @property
+    def spacing(self) -> Spacing:
+        """Distance of slices, rows and columns in mm."""
+        return self.volume.grid.spacing
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the files and the geometry."""
+        return self.volume.warnings
+
+    @property
+    def stems(self) -> list[str]:
+        """Slices have no names of their own: they are counted upwards from the feet."""
+        return [f"{self.name}_{number}" for number in range(1, len(self.images) + 1)]
+
+    def targets(self, folder: Path) -> list[Path]:
+        """Return the mask as NIfTI, and as DICOM segmentation if the input is DICOM."""
+        dicom = isinstance(self.volume.flair, DicomImage)
+        return [folder / f"{self.name}_mask.nii.gz", *([folder / f"{self.name}_seg.dcm"] if dicom else [])]
+
+    def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> list[str]:
+        """Write the mask on the volume's own grid."""
+        flair, grid = self.volume.flair, self.volume.grid
+        header = flair.header if isinstance(flair, NiftiImage) else None
+        mask = grid.back(prediction.mask)
+        write_nifti(self.targets(folder)[0], mask, flair.volume, header)
+        if keep.probabilities:
+            path = folder / f"{self.name}_probability.nii.gz"
+            write_nifti(path, grid.back(prediction.probabilities), flair.volume, header)
+        if not isinstance(flair, DicomImage):
+            return []
+        from gliomask.volumes.dicom_seg import write_dicom_seg  # noqa: PLC0415 - slow to import
+
+        try:
+            write_dicom_seg(self.targets(folder)[1], mask, flair.series, model=model, version=__version__)
+        except (MissingExtraError, DataError) as error:  # the NIfTI mask is there all the same
+            return [f"no DICOM segmentation was written: {error}"]
+        return []
+
+
+def load_study(study: Study | VolumeStudy) -> Loaded:
+    """Read the images of a study.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
+    if isinstance(study, VolumeStudy):
+        return LoadedVolume(study.name, study.read())
+    images = study.images()
+    return LoadedSlices(study, images, study.truth((images.shape[1], images.shape[2])))
+
+
+def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: Keep) -> dict[str, Any] | None:
+    """Return the summary of a study that this model has done in an earlier run; None if it is still to be done.
+
+    It is done if all masks that its summary names are there.
 
     Raises
     ------
     UsageError
         If the results would lie among the slices, where the masks would pass for truth or replace it.
     DataError
-        If a slice or mask cannot be read, or a result exists already.
+        If there are results of another model, or of a run that did not finish with masks in place.
     """
     folder = out / study.name
-    if folder.resolve() in {item.image.resolve().parent for item in study.slices}:
+    if isinstance(study, Study) and folder.resolve() in {item.image.resolve().parent for item in study.slices}:
         raise UsageError(f"{folder} holds the slices themselves; expected another --out, where masks replace no truth")
-    targets = [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in study.slices]
-    existing = next((target for target in targets if target.exists()), None)
+    if keep.overwrite or not (folder / SUMMARY).is_file():
+        return None
+    try:
+        known = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        made_by, masks = known["model_sha256"], [folder / name for name in known["masks"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _exists(folder / SUMMARY) from error
+    if made_by != predictor.contract.onnx_sha256:
+        raise _exists(folder / SUMMARY, f"exists already, made by {known.get('model')}")
+    return dict(known) | {"skipped": True} if all(mask.is_file() for mask in masks) else None
+
+
+def predict_study(
+    study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: Keep = Keep(), *, loaded: Loaded | None = None
+) -> dict[str, Any]:
+    """Predict one study and write its files to ``out/<study>/``; one that is done already is left alone.
+
+    Parameters
+    ----------
+    study
+        What to predict.
+    predictor
+        The model.
+    out
+        Folder of all results.
+    keep
+        What to write.
+    loaded
+        The study's images, if they were read already.
+
+    Returns
+    -------
+    dict
+        What ``summary.json`` holds: study, folder, masks (file names), slices, the values of `Measures`, dice over all slices together
+        (None without truth), spacing_mm, warnings, model, model_sha256, engine, version, seconds, and skipped.
+
+    Raises
+    ------
+    UsageError
+        If the results would lie among the slices, where the masks would pass for truth or replace it.
+    DataError
+        If a file cannot be read or written, or a result of another model exists already.
+    """
+    known = finished(study, predictor, out, keep)
+    if known is not None:
+        return known
+    start, folder = time.perf_counter(), out / study.name
+    loaded = loaded or load_study(study)
+    existing = next((target for target in loaded.targets(folder) if target.exists()), None)
     if existing is not None and not keep.overwrite:
-        raise DataError(existing, "exists already", "a new file", "choose another --out, or give --overwrite")
-    images = study.images()
-    truth = study.truth((images.shape[1], images.shape[2]))
-    prediction = predictor.predict(images)
-    for item, target, mask, plane in zip(study.slices, targets, prediction.mask, prediction.probabilities, strict=True):
-        write_mask(target, mask)
-        if keep.probabilities:
-            write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
+        raise _exists(existing)
+    if (folder / SUMMARY).is_file():  # until the new results are whole there is no summary
+        (folder / SUMMARY).unlink()
+    pixel = (1.0, 1.0) if loaded.spacing is None else (loaded.spacing[1], loaded.spacing[2])
+    prediction = predictor.predict(loaded.images, pixel=pixel)
+    warnings = [*loaded.warnings, *loaded.write(folder, prediction, keep, predictor.contract.name)]
+    if prediction.is_empty:
+        warnings.append(NO_TUMOUR)
+    _draw(folder, study.name, loaded, prediction, keep)
+    counts = None if loaded.truth is None else count_slices(prediction.mask, loaded.truth, study.name)
+    summary = {
+        "study": study.name,
+        "folder": str(folder),
+        "masks": [target.name for target in loaded.targets(folder) if target.is_file()],
+        "slices": len(loaded.images),
+        **measure(prediction, loaded.spacing).as_values(),
+        "dice": None if counts is None else dice_pooled(counts),
+        "spacing_mm": loaded.spacing,
+        "warnings": warnings,
+        "model": predictor.contract.name,
+        "model_sha256": predictor.contract.onnx_sha256,
+        "engine": predictor.engine.name,
+        "version": __version__,
+        "seconds": round(time.perf_counter() - start, 2),
+        "skipped": False,
+    }
+    with whole_file(folder / SUMMARY) as part:
+        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _draw(folder: Path, name: str, loaded: Loaded, prediction: Prediction, keep: Keep) -> None:
     if keep.pictures:
         from gliomask.reporting.predictions import write_pictures  # noqa: PLC0415 - masks alone need no matplotlib
 
-        write_pictures(folder, study.name, [item.image.stem for item in study.slices], images, truth, prediction)
-    counts = None if truth is None else count_slices(prediction.mask, truth, study.name)
-    return {
-        "study": study.name,
-        "folder": str(folder),
-        "slices": len(images),
-        "tumour_pixels": int(prediction.mask.sum()),
-        "dice": None if counts is None else dice_pooled(counts),
-    }
+        write_pictures(folder, name, loaded.stems, loaded.images, loaded.truth, prediction)
+    if keep.preview:
+        from gliomask.reporting.preview import write_preview  # noqa: PLC0415
+
+        write_preview(folder / f"{name}_preview.png", name, loaded.images, prediction, loaded.spacing)
+
+
+def _exists(path: Path, found: str = "exists already") -> DataError:
+    return DataError(path, found, "a new file", "choose another --out, or give --overwrite")

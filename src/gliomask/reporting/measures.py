@@ -1,0 +1,63 @@
+"""What a summary says of a predicted mask: volume, components, diameter. Knows no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.evaluation.surfaces import Spacing
+from gliomask.inference.predictor import Prediction
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A mask in numbers; lengths and volumes are None where the spacing is not known."""
+
+    tumour_voxels: int
+    tumour_slices: int
+    volume_ml: float | None
+    components: int
+    """26-connected."""
+    largest_diameter_mm: float | None
+    """Largest distance of two points of the mask's surface (PyRadiomics Maximum3DDiameter); 0 for an empty mask."""
+    mean_probability: float | None
+    """Over the voxels of the mask; None for an empty one."""
+
+    def as_values(self) -> dict[str, Any]:
+        """Return plain values, rounded to what they are worth."""
+        rounded = {"volume_ml": 3, "largest_diameter_mm": 1, "mean_probability": 4}
+        return {
+            name: value if value is None or name not in rounded else round(value, rounded[name])
+            for name, value in vars(self).items()
+        }
+
+
+def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
+    """Measure a predicted mask.
+
+    Parameters
+    ----------
+    prediction
+        (S, H, W) mask and probabilities.
+    spacing
+        Distance of slices, rows and columns in mm, if it is known.
+    """
+    mask: NDArray[np.bool_] = prediction.mask
+    voxels = int(mask.sum())
+    if not voxels:
+        nothing = None if spacing is None else 0.0
+        return Measures(0, 0, nothing, 0, nothing, None)
+    from gliomask.radiogenomics.components import count_components  # noqa: PLC0415 - slow to import
+    from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415
+
+    return Measures(
+        voxels,
+        int(mask.any(axis=(1, 2)).sum()),
+        None if spacing is None else float(voxels * np.prod(spacing) / 1000),
+        count_components(mask),
+        None if spacing is None else describe(mask, spacing).maximum_diameter,
+        float(prediction.probabilities[mask].mean()),
+    )
