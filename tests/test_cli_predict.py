@@ -112,7 +112,7 @@ def test_broken_study_does_not_stop_the_others(model: str, tmp_path: Path, capsy
     assert result["failed"] == 1
     assert printed.err.startswith(f"{broken}: ")
     assert printed.err.count("\n") == 1
-    assert names(out) == {"first", "last"}
+    assert names(out) == {"first", "last", "summary.csv", "summary.json"}
 
 
 def test_json_says_what_was_found(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,11 +120,16 @@ def test_json_says_what_was_found(model: str, tmp_path: Path, capsys: pytest.Cap
     write_known_patient(tmp_path / "data", "without", FOUND[:1], None)
     assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--json") == 0
     one, other = json.loads(capsys.readouterr().out)["studies"]
-    assert one == {
-        "study": "with", "folder": f"{tmp_path}/out/with", "slices": 3, "tumour_voxels": 162,
+    expected = {
+        "study": "with", "folder": f"{tmp_path}/out/with", "slices": 3, "tumour_voxels": 162, "tumour_slices": 2,
+        "components": 1, "volume_ml": None, "largest_diameter_mm": None, "model": "known", "skipped": False,
+        "masks": [f"with_{number}_mask.tif" for number in (1, 2, 3)], "warnings": [],
         "dice": pytest.approx(DICE),
     }  # fmt: skip
+    assert {name: one[name] for name in expected} == expected
+    assert 0.99 < one["mean_probability"] <= 1
     assert (other["tumour_voxels"], other["dice"]) == (0, None)
+    assert other["warnings"] == ["EMPTY MASK: no tumour found"]
 
 
 def test_mask_of_another_size_is_one_line(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

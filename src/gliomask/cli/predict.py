@@ -130,8 +130,9 @@ def _predict(
                 printer.error(str(error))
                 failed += 1
             except OSError as error:
+                reason = f"{error.strerror or error} ({error.filename})"
                 printer.error(
-                    f"{study.name}: {error.strerror or error} ({error.filename}); expected room and permission"
+                    f"{study.name}: {reason}; expected room and permission; look at the folder of the results"
                 )
                 failed += 1
             if progress is not None:

@@ -228,8 +228,9 @@ def predict_study(
     Returns
     -------
     dict
-        What ``summary.json`` holds: study, folder, masks (file names), slices, the values of `Measures`, dice over all slices together
-        (None without truth), spacing_mm, warnings, model, model_sha256, engine, version, seconds, and skipped.
+        What ``summary.json`` holds: study, folder, masks (file names), slices, the values of `Measures`, dice over all
+        slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, version, seconds; and
+        skipped, whether it was done already.
 
     Raises
     ------

@@ -1,0 +1,218 @@
+"""`gliomask predict` on NIfTI and DICOM: masks on the grid of the input, summaries, and what is said of odd images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from builders import write_known_model
+from dicom_builders import SECRETS, write_series
+from gliomask.cli.app import main
+from gliomask.volumes.dicom import find_series
+from gliomask.volumes.dicom_seg import read_dicom_seg
+from gliomask.volumes.volume import AxialGrid, Volume
+
+HEAD, TUMOUR = 60, 250
+"""Grey levels of the scanner, of which the known model finds the tumour's: above 100 of 157 at the top."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_known_model(tmp_path_factory.mktemp("known")))
+
+
+def scan() -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """Return (32, 32, 6) values with axes R, A, S, and the tumour; nothing of it is symmetrical."""
+    values, tumour = np.zeros((32, 32, 6), np.int16), np.zeros((32, 32, 6), np.bool_)
+    values[2:30, 3:29, :] = HEAD
+    tumour[5:14, 8:25, 1:4] = tumour[14:20, 8:12, 2:4] = True
+    values[tumour] = TUMOUR
+    return values, tumour
+
+
+def turned(array: NDArray[Any], axes: tuple[int, ...], signs: tuple[int, ...], steps: tuple[float, ...]) -> Any:
+    """Return an array of R, A, S with its axes in another order and direction, and the affine that says so."""
+    affine = np.zeros((4, 4))
+    affine[3, 3] = 1
+    moved = array.transpose(axes)
+    for place, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        affine[axis, place] = sign * steps[axis]
+        affine[axis, 3] = 7.0 + 3 * axis
+        if sign < 0:
+            moved = np.flip(moved, place)
+            affine[axis, 3] += steps[axis] * (moved.shape[place] - 1)
+    return np.ascontiguousarray(moved), affine
+
+
+def write_nifti(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)  # type: ignore[no-untyped-call,attr-defined]
+    return path
+
+
+def read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    return np.asanyarray(image.dataobj), image.affine
+
+
+def predict(*arguments: str | Path) -> int:
+    return main(["predict", *map(str, arguments)])
+
+
+def summary(out: Path, study: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / study / "summary.json").read_text())
+    return found
+
+
+ORIENTATIONS = [*product(permutations(range(3)), product((1, -1), repeat=3))]
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+def test_mask_lies_on_the_grid_of_the_input(
+    model: str, tmp_path: Path, axes: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
+    """All 48 orientations: the mask is the tumour, voxel for voxel, and the affine is the input's, bit for bit."""
+    values, tumour = scan()
+    array, affine = turned(values, axes, signs, (5.0, 5.0, 5.5))
+    truth, _ = turned(tumour, axes, signs, (5.0, 5.0, 5.5))
+    source = write_nifti(tmp_path / "scan.nii", array, affine)
+    assert predict(source, "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 0
+    mask, its_affine = read_nifti(tmp_path / "out" / "scan" / "scan_mask.nii.gz")
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask.astype(bool), truth)
+    assert its_affine.tobytes() == read_nifti(source)[1].tobytes()
+
+
+@pytest.mark.parametrize("steps", [(5.0, 5.0, 1.0), (4.0, 7.0, 6.0), (0.9, 0.9, 5.0), (6.0, 4.0, 0.5)])
+def test_spacing_decides_volume_and_diameter_and_not_the_mask(
+    model: str, tmp_path: Path, steps: tuple[float, float, float]
+) -> None:
+    values, tumour = scan()
+    write_nifti(tmp_path / "scan.nii.gz", *turned(values, (0, 1, 2), (-1, 1, 1), steps))
+    truth, _ = turned(tumour, (0, 1, 2), (-1, 1, 1), steps)
+    assert predict(tmp_path / "scan.nii.gz", "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    found, mask = summary(tmp_path / "out", "scan"), read_nifti(tmp_path / "out" / "scan" / "scan_mask.nii.gz")[0] > 0
+    overlap = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+    assert overlap == 1 if steps[0] == steps[1] else overlap > 0.9  # pixels that are not square are resampled
+    assert found["volume_ml"] == pytest.approx(mask.sum() * np.prod(steps) / 1000, abs=1e-3)
+    extent = np.ptp(np.argwhere(mask), axis=0) * steps
+    assert extent.max() <= found["largest_diameter_mm"] <= np.linalg.norm(extent + steps)
+    assert (found["components"], found["tumour_slices"], found["slices"]) == (1, 3, 6)
+    assert sorted(found["spacing_mm"]) == sorted(steps)
+
+
+def test_dicom_comes_back_as_nifti_and_as_segmentation(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom")
+    values, tumour = scan()
+    array, affine = turned(values, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    truth, _ = turned(tumour, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    write_series(tmp_path / "study", array, affine)
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "study")
+    out = tmp_path / "out"
+    assert predict(tmp_path / "study", tmp_path / "zipped.zip", "--model", model, "--out", out, "--preview") == 0
+    masks = []
+    for source, name in ((tmp_path / "study", "study"), (tmp_path / "zipped.zip", "zipped")):
+        mask = read_nifti(out / name / f"{name}_mask.nii.gz")[0].astype(bool)
+        (series,) = find_series(source)
+        assert np.array_equal(read_dicom_seg(out / name / f"{name}_seg.dcm", series), mask)
+        masks.append(mask)
+        with Image.open(out / name / f"{name}_preview.png") as picture:
+            assert min(picture.size) > 300
+    assert np.array_equal(masks[0], truth)
+    assert np.array_equal(masks[0], masks[1])
+    told = capsys.readouterr().out + "".join(path.read_text() for path in out.rglob("summary.*"))
+    assert not any(secret in told for secret in SECRETS)
+
+
+def test_studies_that_are_done_are_skipped(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    command = (source, "--model", model, "--out", tmp_path / "out", "--no-pictures")
+    assert predict(*command) == 0
+    mask = tmp_path / "out" / "scan" / "scan_mask.nii.gz"
+    made = mask.stat().st_mtime_ns
+    assert predict(*command) == 0
+    assert "done already" in capsys.readouterr().out
+    assert mask.stat().st_mtime_ns == made
+    assert predict(*command, "--overwrite") == 0
+    assert mask.stat().st_mtime_ns > made
+
+
+def test_results_of_another_model_are_not_taken_for_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    other = str(write_known_model(tmp_path / "other", cut=140))
+    assert predict(source, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    assert predict(source, "--model", other, "--out", tmp_path / "out", "--no-pictures") == 1
+    assert "made by known; expected a new file" in capsys.readouterr().err
+
+
+def test_table_of_all_studies(model: str, tmp_path: Path) -> None:
+    values, tumour = scan()
+    for name, array in (("sick", values), ("empty", np.minimum(values, HEAD // 2))):
+        array[0, 0, 0] = TUMOUR * 2  # a bright voxel, so that the rest is dark
+        write_nifti(tmp_path / "in" / f"{name}.nii", *turned(array, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    (tmp_path / "in" / "broken.nii").write_bytes(b"no image")
+    assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        rows = {row["study"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"sick", "empty"}
+    assert float(rows["sick"]["volume_ml"]) == pytest.approx(tumour.sum() * 0.125)
+    assert [study["study"] for study in json.loads((tmp_path / "out" / "summary.json").read_text())] == list(rows)
+
+
+def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
+    """T1 on a finer grid of its own is brought to FLAIR's; the known model does not look at it."""
+    values, tumour = scan()
+    flair = write_nifti(tmp_path / "flair.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    fine, affine = turned(np.repeat(values, 2, axis=2), (0, 1, 2), (1, 1, 1), (5.0, 5.0, 2.5))
+    pre = write_nifti(tmp_path / "pre.nii", fine, affine)
+    out = tmp_path / "out"
+    assert predict("--flair", flair, "--pre", pre, "--model", model, "--out", out, "--no-pictures") == 0
+    assert np.array_equal(read_nifti(out / "flair" / "flair_mask.nii.gz")[0].astype(bool), tumour)
+    assert predict("--pre", pre, "--model", model) == 2
+    assert predict(flair, "--flair", flair, "--model", model) == 2
+
+
+def test_odd_acquisition_is_said_aloud(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (8.0, 5.0, 2.0)))
+    assert predict(source, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    assert "sagittal acquisition" in capsys.readouterr().out
+    assert any("sagittal" in warning for warning in summary(tmp_path / "out", "scan")["warnings"])
+
+
+def test_flips_find_the_same_where_left_and_right_do_not_matter(model: str, tmp_path: Path) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    for out, option in (("plain", ()), ("flips", ("--flips",))):
+        assert predict(source, "--model", model, "--out", tmp_path / out, "--no-pictures", *option) == 0
+    one, other = (read_nifti(tmp_path / out / "scan" / "scan_mask.nii.gz")[0] for out in ("plain", "flips"))
+    assert np.array_equal(one, other)
+
+
+def test_command_and_python_agree(model: str, tmp_path: Path) -> None:
+    from gliomask.data.greyscale import to_channels
+    from gliomask.inference.predictor import Predictor
+
+    values, _ = scan()
+    array, affine = turned(values, (2, 0, 1), (1, -1, 1), (5.0, 5.0, 5.0))
+    source = write_nifti(tmp_path / "scan.nii", array, affine)
+    assert predict(source, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    grid = AxialGrid.of(Volume(array, affine, "RAS"))
+    expected = grid.back(Predictor.load(model).predict(to_channels(grid.slices(array))).mask)
+    assert np.array_equal(read_nifti(tmp_path / "out" / "scan" / "scan_mask.nii.gz")[0].astype(bool), expected)
