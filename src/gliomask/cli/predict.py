@@ -131,9 +131,7 @@ def _predict(
                 failed += 1
             except OSError as error:
                 reason = f"{error.strerror or error} ({error.filename})"
-                printer.error(
-                    f"{study.name}: {reason}; expected room and permission; look at the folder of the results"
-                )
+                printer.error(f"{study.name}: {reason}; expected room and permission; look at {out}")
                 failed += 1
             if progress is not None:
                 progress(done, len(found.studies))
