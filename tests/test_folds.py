@@ -23,6 +23,7 @@ from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training import precision
 from gliomask.training.cross_validation import CrossValidation
+from gliomask.training.export import Learned
 from gliomask.training.fit import fit
 from gliomask.training.folds import fit_folds, is_complete, resumed_folds
 from gliomask.training.run_folder import RunFolder
@@ -36,7 +37,7 @@ class Killed(BaseException):
     """The process is gone; nothing may catch this."""
 
 
-def pretend_export(run: RunFolder, _: float) -> ModelContract:
+def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
     """Leave the files of an export without the seconds that one takes."""
     write_known_model(run.path)
     return replace(read_contract(run.contract), scores={"validation_dice": 0.0})

@@ -25,6 +25,7 @@ from gliomask.evaluation.results import Evaluation, PatientResult, collect
 from gliomask.models.contract import ModelContract, read_contract
 from gliomask.reporting.leak import LeakResult, leak_figure, leak_numbers, leak_paragraph, read_leak, verdict
 from gliomask.training import fit as fit_module
+from gliomask.training.export import Learned
 from gliomask.training.folds import fit_leak
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, tiny_config, tiny_index, use_tiny_net
@@ -269,7 +270,7 @@ def test_damaged_numbers_are_refused(tmp_path: Path, text: str) -> None:
 # --- the trainings
 
 
-def pretend_export(run: RunFolder, _: float) -> ModelContract:
+def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
     """Export a model that is known, in no time; by slice a better one."""
     write_known_model(run.path, cut=100 if run.name == "by-slice" else 140)
     return replace(read_contract(run.contract), scores={"validation_dice": 0.0})

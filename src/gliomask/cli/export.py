@@ -12,6 +12,7 @@ import tyro
 from gliomask.cli.console import OutputOptions, Printer, parse
 
 if TYPE_CHECKING:
+    from gliomask.training.export import Learned
     from gliomask.training.run_folder import RunFolder
 
 
@@ -22,8 +23,8 @@ class ExportOptions(OutputOptions):
     run: tyro.conf.Positional[Path]
     """Run folder."""
     data: Path | None = None
-    """Folder that the run was trained on, to fit the temperature of the probabilities on its validation patients again;
-    without it, the temperature stays what it was."""
+    """Folder that the run was trained on, to learn again the temperature of its probabilities (on its validation
+    patients) and what its slices look like; without it, both stay what they were."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,19 +35,22 @@ def main(arguments: Sequence[str]) -> int:
 
     printer = Printer(options)
     run = RunFolder(options.run)
-    contract = export(run, _temperature(run, options.data, printer))
+    contract = export(run, _learned(run, options.data, printer))
     printer.line(f"{run.model} and {run.contract.name}: {contract.architecture}, {contract.image_size} pixels")
     printer.result(asdict(contract))
     return 0
 
 
-def _temperature(run: RunFolder, data: Path | None, printer: Printer) -> float:
+def _learned(run: RunFolder, data: Path | None, printer: Printer) -> Learned:
     from gliomask.data.cache import open_cache
     from gliomask.models.contract import read_contract
-    from gliomask.training.fit import run_temperature
+    from gliomask.training.export import Learned
+    from gliomask.training.fit import learn
 
-    if data is None:
-        return read_contract(run.contract).temperature if run.contract.is_file() else 1.0
-    index = printer.read_index(data)
-    validation = run.split().positions(index, "validation")
-    return run_temperature(run, open_cache(index, run.config().image_size), validation)
+    if data is not None:
+        index = printer.read_index(data)
+        return learn(run, open_cache(index, run.config().image_size), index)
+    if not run.contract.is_file():
+        return Learned()
+    before = read_contract(run.contract)
+    return Learned(before.temperature, before.training.get("looks") or {})

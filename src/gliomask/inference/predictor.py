@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.config import DeviceName, EngineName, NormalisationName
+from gliomask.data.looks import unlike
 from gliomask.data.normalisation import normalise, stack_statistics
 from gliomask.data.resampling import SquareFit
 from gliomask.errors import ModelFileError
@@ -33,11 +34,15 @@ class Prediction:
         (S, H, W) float32, 0 to 1.
     threshold
         Probability from which a pixel is in the mask.
+    concern
+        How the images differ from those the model was trained on, in a sentence; None if they do not, or the model
+        does not know.
     """
 
     mask: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     threshold: float
+    concern: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -129,10 +134,12 @@ class Predictor:
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
-        logits = fit.back(self._logits(self._network_input(fit.images(images))))
+        squares = fit.images(images)
+        logits = fit.back(self._logits(self._network_input(squares)))
         scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
         probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
-        return Prediction(probabilities >= self.contract.threshold, probabilities, self.contract.threshold)
+        threshold, said = self.contract.threshold, unlike(squares, self.contract.training.get("looks") or {})
+        return Prediction(probabilities >= threshold, probabilities, threshold, said)
 
     def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = self.engine.logits(slices)

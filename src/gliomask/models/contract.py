@@ -28,7 +28,7 @@ CHANNELS = ("pre", "flair", "post")
 _SMALLEST_IMAGE = 32
 _TRAINING_KINDS: Mapping[str, type] = {
     "fingerprint": str, "split": str, "recipe": str, "epochs": int, "seed": int, "patients": int, "cases": list,
-    "stride_in_1x1": bool,
+    "stride_in_1x1": bool, "looks": dict,
 }  # fmt: skip
 
 

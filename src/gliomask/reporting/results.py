@@ -252,8 +252,7 @@ def predict_study(
     pixel = (1.0, 1.0) if loaded.spacing is None else (loaded.spacing[1], loaded.spacing[2])
     prediction = predictor.predict(loaded.images, pixel=pixel)
     warnings = [*loaded.warnings, *loaded.write(folder, prediction, keep, predictor.contract.name)]
-    if prediction.is_empty:
-        warnings.append(NO_TUMOUR)
+    warnings += [said for said in (prediction.concern, NO_TUMOUR if prediction.is_empty else None) if said is not None]
     _draw(folder, study.name, loaded, prediction, keep)
     counts = None if loaded.truth is None else count_slices(prediction.mask, loaded.truth, study.name)
     summary = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,15 +28,31 @@ TOLERANCE = 1e-3
 """Largest allowed difference of a probability between the trained network and the exported one."""
 
 
-def export(run: RunFolder, temperature: float = 1.0) -> ModelContract:
+@dataclass(frozen=True)
+class Learned:
+    """What an exported model holds beside its network and the settings.
+
+    Attributes
+    ----------
+    temperature
+        What logits are divided by before they become probabilities, see `gliomask.training.temperature`.
+    looks
+        What the training slices look like, see `gliomask.data.looks`.
+    """
+
+    temperature: float = 1.0
+    looks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def export(run: RunFolder, learned: Learned = Learned()) -> ModelContract:
     """Export the best weights of a run and verify the result.
 
     Parameters
     ----------
     run
         A training of at least one epoch.
-    temperature
-        What logits are divided by before they become probabilities, see `gliomask.training.temperature`.
+    learned
+        What else was learned from the run's data.
 
     Returns
     -------
@@ -63,9 +81,9 @@ def export(run: RunFolder, temperature: float = 1.0) -> ModelContract:
         image_size=config.image_size,
         normalisation=config.normalisation,
         threshold=config.threshold,
-        training=_training_facts(config, run) | {"stride_in_1x1": metadata["stride_in_1x1"]},
+        training=_training_facts(config, run) | {"stride_in_1x1": metadata["stride_in_1x1"], "looks": learned.looks},
         scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
-        temperature=temperature,
+        temperature=learned.temperature,
         versions=versions(),
         onnx_sha256=hashlib.sha256(exported).hexdigest(),
     )

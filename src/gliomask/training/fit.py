@@ -20,12 +20,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from numpy.typing import NDArray
 
 from gliomask.config import ModelConfig, TrainConfig, save_config
 from gliomask.data.batches import Share
-from gliomask.data.cache import SliceCache, open_cache
+from gliomask.data.cache import SliceCache, open_cache, read_rows
 from gliomask.data.index import DatasetIndex
+from gliomask.data.looks import training_looks
 from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import DataError, UsageError
 from gliomask.models.checkpoint import load_model
@@ -35,7 +35,7 @@ from gliomask.models.registry import build_model
 from gliomask.training.callbacks import OverlayWriter, RunWriter
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
-from gliomask.training.export import export
+from gliomask.training.export import Learned, export
 from gliomask.training.loading import SliceData
 from gliomask.training.machine import memory_errors, training_settings
 from gliomask.training.module import SegmentationModule
@@ -139,23 +139,29 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
             with memory_errors():
                 trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
-        contract = export(run, run_temperature(run, cache, data.validation))
+        contract = export(run, learn(run, cache, index))
         score = contract.scores["validation_dice"]
         told = "" if score is None else f", validation Dice {score:.4f}, temperature {contract.temperature:.2f}"
         _log.info("exported %s%s", run.model, told)
     return run
 
 
-def run_temperature(run: RunFolder, cache: SliceCache, validation: NDArray[np.int64]) -> float:
-    """Fit the temperature of a run's best weights on its validation part; 1 where there is none.
+def learn(run: RunFolder, cache: SliceCache, index: DatasetIndex) -> Learned:
+    """Fit the temperature of a run's best weights on its validation part, and describe its training slices.
 
     Raises
     ------
     ModelFileError
         If the weights are missing or damaged.
+    SplitMismatchError
+        If the run was trained on other data.
     """
     net, _ = load_model(run.best)
-    return network_temperature(net, cache, validation, run.config().normalisation)
+    split, patients = run.split(), np.asarray(cache.patients)
+    temperature = network_temperature(net, cache, split.positions(index, "validation"), run.config().normalisation)
+    training = split.positions(index, "train")
+    groups = (training[patients[training] == patient] for patient in np.unique(patients[training]))
+    return Learned(temperature, training_looks([read_rows(cache.images, rows) for rows in groups]))
 
 
 def _network(config: ModelConfig, *, resuming: bool) -> PaddedSegmenter:
