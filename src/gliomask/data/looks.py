@@ -48,9 +48,9 @@ def training_looks(stacks: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``mean`` (5) and ``inverse_covariance`` (5 x 5) of the features over slices; ``slice_limit``, the 99th percentile
-        of the slices' Mahalanobis distances; ``stack_limit``, half as much again as the largest median distance of a
-        patient. Empty where too few slices hold anything.
+        ``mean`` (5) and ``inverse_covariance`` (5 x 5) of the features over slices; ``slice_limit``, the 99th
+        percentile of the slices' Mahalanobis distances; ``stack_limit``, half as much again as the largest median
+        distance of a patient. Empty where too few slices hold anything.
     """
     features = [describe(stack) for stack in stacks]
     together = np.concatenate(features) if features else np.zeros((0, len(FEATURES)))
