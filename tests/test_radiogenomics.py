@@ -227,13 +227,13 @@ def test_command_prints_one_object_for_machines(data: Path, tmp_path: Path, caps
     table = tmp_path / "labels.csv"
     names = [patient.name for patient in build_index(data, use_cache=False).patients]
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([["Patient", "kind"], *([name, number % 2] for number, name in enumerate(names))])
-    command = ["radiogenomics", str(data), "--labels", str(table), "--subtypes", "kind", "--cut", "none", "--json"]
+        csv.writer(file).writerows([["Patient", "a/b"], *([name, number % 2] for number, name in enumerate(names))])
+    command = ["radiogenomics", str(data), "--labels", str(table), "--subtypes", "a/b", "--cut", "none", "--json"]
     command += ["--features", "volume", "--spacing", "2", "1", "1", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
     (entry,) = found["associations"]
-    assert (entry["feature"], entry["subtype"]) == ("volume", "kind")
+    assert (entry["feature"], entry["subtype"]) == ("volume", "a/b")
     assert (entry["test"], entry["patients"]) == ("Kruskal-Wallis", PATIENTS)
     assert (found["unit"], found["agreement"]) == ("mm", [])
     assert found == json.loads((tmp_path / "out" / "summary.json").read_text()) | {

@@ -24,6 +24,7 @@ from typing import Any
 import pandas as pd
 
 from gliomask.config import CutName
+from gliomask.data import naming
 from gliomask.data.records import PatientRecord
 from gliomask.files import whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
@@ -33,11 +34,6 @@ from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
 SUMMARY = "summary.json"
-ORIGIN = (
-    "the ten hypotheses of the published study (p < 0.005 after Bonferroni's correction) come from an earlier study of "
-    "the same patients: agreement with them is a repetition, no independent confirmation"
-)
-"""What a reader of the p-values must know (Buda 2019 after Mazurowski 2017)."""
 _RECIPROCAL = "bevr"  # the study speaks of 1/BEVR, which is large where the tumour is irregular
 
 
@@ -93,7 +89,7 @@ def label_table(
     """
     rows = {}
     for patient in patients:
-        person = patient.name.rsplit("_", 1)[0]
+        person = naming.case(patient.name)
         found = patient.clinical if table is None else table.get(patient.name, table.get(person, {}))
         rows[patient.name] = [found.get(subtype) for subtype in subtypes]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(subtypes), dtype="object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -85,9 +86,8 @@ def tiles(study: Study) -> list[Tile]:
     for kind in study.kinds:
         test, area = wording.headline_test(study, kind), wording.headline_auc(study, kind)
         if test is not None:
-            found.append(
-                Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", f"{test.test}; published < 0.0002")
-            )
+            published = f"{test.test}; published {wording.PUBLISHED[wording.HEADLINE[:2]]}"
+            found.append(Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", published))
         if area is not None:
             published = f"published {wording.PUBLISHED_AUC[kind]:.2f}"
             found.append(Tile(f"AUC of 1/BEVR for RNASeq 2, {kind}", number(area.auc), published))
@@ -111,7 +111,7 @@ def cluster_drawings(study: Study) -> list[Drawing]:
         name = wording.short(each.feature)
         tests = ", ".join(f"{kind} masks p = {p}" for kind, p in row.p.items())
         drawings.append(Drawing(
-            f"{each.feature}-{each.subtype}".lower(), f"{name} by {each.subtype}",
+            re.sub(r"[^a-z0-9]+", "-", f"{each.feature}-{each.subtype}".lower()), f"{name} by {each.subtype}",
             f"Each mark is a patient; a box reaches from quartile to quartile. {tests}.",
             f"{name} of {plural(each.patients, 'patient')} by {each.subtype}; {tests}",
             partial(

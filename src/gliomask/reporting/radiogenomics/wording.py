@@ -12,9 +12,14 @@ import pandas as pd
 from gliomask.radiogenomics.agreement import Agreement
 from gliomask.radiogenomics.association import Association, ClusterAuc
 from gliomask.radiogenomics.features import FEATURES, Components
-from gliomask.radiogenomics.study import MANUAL, ORIGIN, PREDICTED, Study
+from gliomask.radiogenomics.study import MANUAL, PREDICTED, Study
 from gliomask.reporting.report.wording import MINUS, NONE, interval_text, number, plural
 
+ORIGIN = (
+    "the ten hypotheses of the published study (p < 0.005 after Bonferroni's correction) come from an earlier study of "
+    "the same patients: agreement with them is a repetition, no independent confirmation"
+)
+"""What a reader of the p-values must know (Buda 2019 after Mazurowski 2017)."""
 CITATION = "Buda, Saha, Mazurowski 2019, doi:10.1016/j.compbiomed.2019.05.002"
 """Where the published numbers come from."""
 PUBLISHED = {
