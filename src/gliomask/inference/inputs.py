@@ -180,8 +180,9 @@ def _file(path: Path, series: str | None, errors: list[DataError]) -> _Found:
         return [(VolumeStudy(_stem(PurePosixPath(path.name)), path), PurePosixPath(path.as_posix()))]
     if path.suffix.lower() in slices.SUFFIXES:
         return [(study, PurePosixPath(path.as_posix())) for study in find_studies([path])]
+    before = len(errors)
     found = _dicom(path, list_parts(path), series, errors)
-    if not found and not errors:
+    if not found and len(errors) == before:
         kind = "a zip without MR images in DICOM" if is_zip(path) else "none of these"
         raise DataError(path, kind, _READABLE, "check the path, or convert it")
     return found
