@@ -199,7 +199,11 @@ def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -
     foreign = sorted({Part(path) for path in parts} - {part for part, _ in headers})
     errors += [DataError(part.path, "none of these", _READABLE, "check the path, or convert it") for part in foreign]
     common = Path(commonpath([path.parent for path in parts])) if len(parts) > 1 else Path(*parts)
-    return found + _dicom(common, headers, series, errors)
+    before = len(errors)
+    found += _dicom(common, headers, series, errors)
+    if headers and not found and len(errors) == before:
+        errors.append(DataError(common, "no MR image in DICOM (another object, or a localiser)", _READABLE, "check it"))
+    return found
 
 
 def _zip(path: Path, series: str | None, errors: list[DataError], *, needed: bool = False) -> _Found:
