@@ -12,7 +12,7 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from builders import make_slice
+from builders import make_mask, make_slice
 from dicom_builders import SECRETS, uid, write_enhanced, write_series
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
@@ -20,7 +20,7 @@ from gliomask.inference.inputs import VolumeStudy, find_inputs, named_study
 from gliomask.inference.studies import Study
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage
-from gliomask.volumes.slices import write_image
+from gliomask.volumes.slices import write_image, write_mask
 from test_volume import affine_of
 
 SHAPE = (9, 8, 6)
@@ -188,6 +188,35 @@ def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:
     found = find_inputs([tmp_path / "b.json", tmp_path / "out" / "none.nii"])
     assert found.studies == ()
     assert ["none of these" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+
+
+def test_files_named_one_by_one_make_one_study(tmp_path: Path) -> None:
+    """As a shell expands folder/*."""
+    paths = write_series(tmp_path / "in", values(), AFFINE)
+    (study,) = volumes(*sorted(paths))
+    assert study.name == "in"
+    assert np.array_equal(study.read().images[..., 1], axial(0))
+    (tmp_path / "in" / "notes.txt").write_text("nothing")
+    found = find_inputs(sorted((tmp_path / "in").iterdir()))
+    assert len(found.studies) == 1
+    assert "notes.txt: none of these" in str(found.errors[0])
+
+
+def test_masks_among_slices_are_passed_over(tmp_path: Path) -> None:
+    slice_path, mask = tmp_path / "case_1.tif", tmp_path / "case_1_mask.tif"
+    write_image(slice_path, make_slice(1))
+    write_mask(mask, make_mask(3))
+    found = find_inputs([slice_path, mask])
+    assert ([study.name for study in found.studies], found.errors) == (["case_1"], ())
+    assert "is a mask" in str(find_inputs([mask]).errors[0])
+
+
+def test_a_damaged_study_does_not_change_the_name_of_another(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", values(), AFFINE)
+    for path in write_series(tmp_path / "b", values(), AFFINE, patient=1):
+        path.write_bytes(b"")
+    found = find_inputs([tmp_path])
+    assert ([study.name for study in found.studies], len(found.errors)) == (["a"], 1)
 
 
 def test_slices_are_found_as_before(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gliomask.data.greyscale import to_channels
 from gliomask.errors import DataError
-from gliomask.inference.studies import Study, find_studies, slices_in_folder
+from gliomask.inference.studies import Study, find_studies, is_mask, slices_in_folder
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, is_zip, list_parts
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series, group_series
@@ -117,7 +117,8 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     * NIfTI: a file is a study. In a folder with files named FLAIR those alone are; names that end like masks (_mask,
       _seg, ...) are passed over. In BIDS, T1w and ce-..._T1w of the same subject and session are taken as T1 before and
       after contrast, and derivatives are passed over.
-    * DICOM: all series of a study make one, in a folder or in a zip; FLAIR is chosen when it is read.
+    * DICOM: all series of a study make one, in a folder, in a zip or among the files named; FLAIR is chosen when it is
+      read. It is called after the input if that holds no other, else after its folder.
 
     Parameters
     ----------
@@ -134,25 +135,29 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
         One study for each result, in order. Names of volumes differ from each other: where two would be the same, the
         folders they lie in are put before them.
     """
-    studies: list[Study | VolumeStudy] = []
     errors: list[DataError] = []
-    places: list[tuple[VolumeStudy, PurePosixPath]] = []
-    for path in paths:
+    found: _Found = []
+    given = list(paths)
+    masks = [path for path in given if path.suffix.lower() in slices.SUFFIXES and is_mask(path) and path.is_file()]
+    loose = [path for path in given if _is_loose(path)]
+    for path in given:
         try:
-            found = _in_folder(path, results, series, errors) if path.is_dir() else _file(path, series, errors)
+            if path.is_dir():
+                found += _in_folder(path, results, series, errors)
+            elif path in loose:
+                found += _loose(loose, series, errors) if path == loose[0] else []
+            elif path not in masks or len(masks) == len(given):
+                found += _file(path)
         except DataError as error:
             errors.append(error)
-            continue
-        studies += [study for study, _ in found]
-        places += [(study, place) for study, place in found if isinstance(study, VolumeStudy)]
-    return Inputs(tuple(_with_own_names(studies, places)), tuple(errors))
+    return Inputs(tuple(_with_own_names(found)), tuple(errors))
 
 
 def named_study(
     flair: Path, pre: Path | None = None, post: Path | None = None, *, series: str | None = None
 ) -> VolumeStudy:
     """Return the study of volumes that the user names one by one: NIfTI files, DICOM folders or zips."""
-    return VolumeStudy(_stem(PurePosixPath(flair.name)), flair, pre, post, series)
+    return VolumeStudy(_stem(_place(flair)), flair, pre, post, series)
 
 
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
@@ -172,19 +177,53 @@ def _image(source: Source, series: str | None, *, only: bool = False) -> NiftiIm
     return choose_flair(found, series).read()
 
 
-def _file(path: Path, series: str | None, errors: list[DataError]) -> _Found:
-    name = path.name.lower()
-    if name.endswith(nifti_file.SUFFIXES):
-        if not path.is_file():
-            raise DataError(path, "does not exist", _READABLE, "check the path")
-        return [(VolumeStudy(_stem(PurePosixPath(path.name)), path), PurePosixPath(path.as_posix()))]
-    if path.suffix.lower() in slices.SUFFIXES:
-        return [(study, PurePosixPath(path.as_posix())) for study in find_studies([path])]
-    found = _dicom(path, list_parts(path), series, errors)
-    if not found and not errors:
-        kind = "a zip without MR images in DICOM" if is_zip(path) else "none of these"
-        raise DataError(path, kind, _READABLE, "check the path, or convert it")
+def _is_loose(path: Path) -> bool:
+    """Tell whether it is a file that could be one of several of a DICOM series."""
+    known = path.name.lower().endswith((*nifti_file.SUFFIXES, *slices.SUFFIXES))
+    return not known and path.is_file()
+
+
+def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -> _Found:
+    """Put DICOM files together that are named one by one (as by a shell, for ``folder/*``); zips go by themselves."""
+    zips: list[Path] = []
+    parts: list[Path] = []
+    for path in paths:
+        try:
+            (zips if is_zip(path) else parts).append(path)
+        except DataError as error:
+            errors.append(error)
+    found: _Found = []
+    for path in zips:
+        found += _zip(path, series, errors, needed=True)
+    headers = list(read_headers([Part(path) for path in parts]))
+    foreign = sorted({Part(path) for path in parts} - {part for part, _ in headers})
+    errors += [DataError(part.path, "none of these", _READABLE, "check the path, or convert it") for part in foreign]
+    common = Path(commonpath([path.parent for path in parts])) if len(parts) > 1 else Path(*parts)
+    before = len(errors)
+    found += _dicom(common, headers, series, errors)
+    if headers and not found and len(errors) == before:
+        errors.append(DataError(common, "no MR image in DICOM (another object, or a localiser)", _READABLE, "check it"))
     return found
+
+
+def _zip(path: Path, series: str | None, errors: list[DataError], *, needed: bool = False) -> _Found:
+    before = len(errors)
+    try:
+        found = _dicom(path, list(read_headers(list_parts(path))), series, errors)
+        if needed and not found and len(errors) == before:
+            errors.append(DataError(path, "a zip without MR images in DICOM", _READABLE, "check the path"))
+    except DataError as error:
+        errors.append(error)
+        return []
+    return found
+
+
+def _file(path: Path) -> _Found:
+    if not path.is_file():
+        raise DataError(path, "does not exist", _READABLE, "check the path")
+    if path.suffix.lower() in slices.SUFFIXES:
+        return [(study, _place(path)) for study in find_studies([path])]
+    return [(VolumeStudy(_stem(_place(path)), path), _place(path))]
 
 
 def _in_folder(folder: Path, results: Path | None, series: str | None, errors: list[DataError]) -> _Found:
@@ -192,15 +231,12 @@ def _in_folder(folder: Path, results: Path | None, series: str | None, errors: l
     inner = results.resolve() if results is not None else None
     parts = [part for part in list_parts(folder) if inner is None or inner not in part.path.resolve().parents]
     found: _Found = [(study, _place(study.slices[0].image)) for study in slices_in_folder(folder, results)]
-    found += _nifti([part.path for part in parts if part.path.name.lower().endswith(nifti_file.SUFFIXES)])
+    found += _nifti(folder, [part.path for part in parts if part.path.name.lower().endswith(nifti_file.SUFFIXES)])
     others = [part for part in parts if not part.path.name.lower().endswith((*slices.SUFFIXES, *nifti_file.SUFFIXES))]
     zips = [part.path for part in others if part.path.suffix.lower() == ".zip"]
-    found += _dicom(folder, [part for part in others if part.path not in zips], series, errors)
+    found += _dicom(folder, list(read_headers(part for part in others if part.path not in zips)), series, errors)
     for path in zips:
-        try:
-            found += _dicom(path, list_parts(path), series, errors)
-        except DataError as error:
-            errors.append(error)
+        found += _zip(path, series, errors)
     if not found and len(errors) == before:
         raise DataError(folder, f"no {_READABLE} in it", "images to predict", "check the path")
     return found
@@ -215,12 +251,12 @@ def _stem(name: PurePosixPath) -> str:
     return re.sub(r"(\.nii(\.gz)?|\.zip|\.dcm)$", "", name.name, flags=re.IGNORECASE) or "study"
 
 
-def _nifti(paths: Sequence[Path]) -> _Found:
+def _nifti(top: Path, paths: Sequence[Path]) -> _Found:
     found: _Found = []
     images = [path for path in paths if not _RESULTS.fullmatch(_stem(_place(path)).lower())]
     for folder, files in groupby(images, key=lambda path: path.parent):
         here = list(files)
-        if set(_ELSEWHERE) & set(folder.parts):
+        if set(_ELSEWHERE) & set(folder.relative_to(top).parts):
             continue
         bids = {path: match for path in here if (match := _BIDS.fullmatch(_stem(_place(path))))}
         flairs = [path for path in here if _FLAIR.search(path.name)]
@@ -245,21 +281,24 @@ def _bids_study(flair: Path, bids: dict[Path, re.Match[str]]) -> VolumeStudy:
     return VolumeStudy(_stem(_place(flair)).removesuffix("_FLAIR"), flair, pre, post, notes=tuple(notes))
 
 
-def _dicom(source: Path, parts: Sequence[Part], series: str | None, errors: list[DataError]) -> _Found:
-    """Find the DICOM studies; a file that cannot be used spoils the studies of its folder, which are left out."""
+_Headers = Sequence[tuple[Part, tuple[DicomFrame, ...] | DataError]]
+
+
+def _dicom(source: Path, headers: _Headers, series: str | None, errors: list[DataError]) -> _Found:
+    """Put DICOM files together to studies; one that cannot be used spoils its folder, which is left out."""
+    spoilt: dict[PurePosixPath, DataError] = {}
     frames: list[DicomFrame] = []
-    spoilt = set()
-    for part, read in read_headers(parts):
-        if not isinstance(read, DataError):
+    for part, read in headers:
+        if isinstance(read, DataError):
+            spoilt.setdefault(part.folder, read)
+        else:
             frames += read
-        elif part.folder not in spoilt:
-            errors.append(read)
-            spoilt.add(part.folder)
-    ordered = sorted(
-        (frame for frame in frames if frame.part.folder not in spoilt), key=lambda frame: (frame.study, frame.part)
-    )
+    errors += spoilt.values()
+    ordered = sorted(frames, key=lambda frame: (frame.study, frame.part))
     studies = [list(group) for _, group in groupby(ordered, key=lambda frame: frame.study)]
-    if len(studies) == 1:
+    alone = len(studies) == 1 and set(spoilt) <= {frame.part.folder for frame in frames}
+    studies = [kept for study in studies if (kept := [one for one in study if one.part.folder not in spoilt])]
+    if alone:
         return _studies_of(source, _place(source), studies, series, errors)
     found: _Found = []
     for place, sharing in groupby(sorted(studies, key=_common), key=_common):
@@ -289,27 +328,20 @@ def _common(frames: Sequence[DicomFrame]) -> PurePosixPath:
     return PurePosixPath(commonpath([part.folder for part in parts]))
 
 
-def _with_own_names(
-    studies: Sequence[Study | VolumeStudy], places: Sequence[tuple[VolumeStudy, PurePosixPath]]
-) -> list[Study | VolumeStudy]:
+def _with_own_names(found: _Found) -> list[Study | VolumeStudy]:
     """Put folders before names that several volumes share, as many as it takes."""
-    names = {id(study): [study.name] for study, _ in places}
-    above = {id(study): [part for part in place.parent.parts if part != "/"] for study, place in places}
-    while twice := _shared(names):
-        longer = [key for key in twice if above[key]]
-        if not longer:
-            break
+    volumes = [(study, place) for study, place in found if isinstance(study, VolumeStudy)]
+    names = {id(study): [study.name] for study, _ in volumes}
+    above = {id(study): [part for part in place.parent.parts if part != "/"] for study, place in volumes}
+    while longer := [key for key in _shared(names) if above[key]]:
         for key in longer:
             names[key].insert(0, above[key].pop())
     return [
-        study if isinstance(study, Study) else _renamed(study, "_".join(names[id(study)])) for study in studies
-    ]  # fmt: skip
+        replace(study, name="_".join(names[id(study)])) if isinstance(study, VolumeStudy) else study
+        for study, _ in found
+    ]
 
 
 def _shared(names: dict[int, list[str]]) -> list[int]:
     counts = Counter("_".join(parts) for parts in names.values())
     return [key for key, parts in names.items() if counts["_".join(parts)] > 1]
-
-
-def _renamed(study: VolumeStudy, name: str) -> VolumeStudy:
-    return VolumeStudy(name, study.flair, study.pre, study.post, study.series, study.notes)

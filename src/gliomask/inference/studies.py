@@ -109,7 +109,7 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
             if not found:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
-        elif path.is_file() and _is_mask(path):
+        elif path.is_file() and is_mask(path):
             masks.append(path)
         elif path.is_file():
             studies.append(Study(path.stem, (_with_truth(path),)))
@@ -127,7 +127,7 @@ def slices_in_folder(folder: Path, results: Path | None = None) -> list[Study]:
     inside = results is not None and folder.resolve() in results.resolve().parents
     inner = results.resolve() if results is not None and inside else None
     for file in files:
-        if not _is_mask(file) and (inner is None or inner not in file.resolve().parents):
+        if not is_mask(file) and (inner is None or inner not in file.resolve().parents):
             match = _NUMBERED.fullmatch(file.stem)
             study, number, alone = (match["study"], int(match["number"]), "") if match else (file.stem, 0, file.name)
             stacks.setdefault((file.parent, study, alone), []).append((number, file))
@@ -137,7 +137,8 @@ def slices_in_folder(folder: Path, results: Path | None = None) -> list[Study]:
     ]
 
 
-def _is_mask(file: Path) -> bool:
+def is_mask(file: Path) -> bool:
+    """Tell by its name whether a slice is a mask."""
     return file.stem.endswith("_mask")
 
 

@@ -236,7 +236,7 @@ def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         said = () if thickness else ("the thickness of the only slice is not known; it is taken as 1 mm",)
         return normal * (thickness or 1.0), said
     gaps = np.diff(positions @ normal)
-    usual = float(np.median(gaps))
+    usual = float(np.percentile(gaps, 50, method="lower"))  # of two, the smaller: the other may be a gap
     _check_gaps(series, gaps, usual)
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     strays = positions - positions[0] - np.arange(len(positions))[:, None] * step

@@ -57,7 +57,8 @@ def read_pixels(frames: Sequence[DicomFrame]) -> NDArray[Any]:
             if frame.index >= len(decoded):
                 raise DataError(str(part), "fewer frames than it says", IMAGE, "copy or export it again")
             stored = decoded[frame.index]
-            planes[number] = stored if plain else stored.astype(np.float64) * frame.slope + frame.intercept
+            with np.errstate(all="ignore"):  # what overflows is found as infinite
+                planes[number] = stored if plain else stored.astype(np.float64) * frame.slope + frame.intercept
     if planes is None:
         raise ValueError("expected at least one frame")
     return planes
