@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 from itertools import permutations, product
@@ -216,3 +217,27 @@ def test_command_and_python_agree(model: str, tmp_path: Path) -> None:
     grid = AxialGrid.of(Volume(array, affine, "RAS"))
     expected = grid.back(Predictor.load(model).predict(to_channels(grid.slices(array))).mask)
     assert np.array_equal(read_nifti(tmp_path / "out" / "scan" / "scan_mask.nii.gz")[0].astype(bool), expected)
+
+
+def test_full_disk_is_one_line_and_the_others_go_on(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gliomask.reporting import results
+
+    values, _ = scan()
+    for name in ("first", "second"):
+        write_nifti(tmp_path / "in" / f"{name}.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    write, full = results.write_nifti, iter([True, False])
+
+    def sometimes(path: Path, *rest: Any) -> None:
+        if next(full):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, *rest)
+
+    monkeypatch.setattr(results, "write_nifti", sometimes)
+    assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("first: No space left on device")
+    assert told.count("\n") == 1
+    assert (tmp_path / "out" / "second" / "summary.json").is_file()
+    assert not (tmp_path / "out" / "first" / "summary.json").is_file()
