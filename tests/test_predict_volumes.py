@@ -222,19 +222,19 @@ def test_command_and_python_agree(model: str, tmp_path: Path) -> None:
 def test_full_disk_is_one_line_and_the_others_go_on(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gliomask.reporting import results
+    from gliomask.volumes.nifti_image import write_nifti as write
 
     values, _ = scan()
     for name in ("first", "second"):
         write_nifti(tmp_path / "in" / f"{name}.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
-    write, full = results.write_nifti, iter([True, False])
+    full = iter([True, False])
 
     def sometimes(path: Path, *rest: Any) -> None:
         if next(full):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, *rest)
 
-    monkeypatch.setattr(results, "write_nifti", sometimes)
+    monkeypatch.setattr("gliomask.reporting.results.write_nifti", sometimes)
     assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
     told = capsys.readouterr().err
     assert told.startswith("first: No space left on device")

@@ -89,7 +89,7 @@ def doors(flair: NDArray[np.uint8], tmp_path: Path) -> dict[str, NDArray[np.bool
         assert main(command) == 0
         found[f"command, {engine}"] = read_nifti(out / "scan" / "scan_mask.nii.gz")[0].astype(bool)
         study = VolumeStudy("scan", source).read()
-        mask = Predictor.load(engine=engine).predict(study.images).mask  # type: ignore[arg-type]
+        mask = Predictor.load(engine=engine).predict(study.images).mask
         found[f"Python, {engine}"] = study.grid.back(mask)
     return found
 
