@@ -175,7 +175,7 @@ def test_a_wrong_export_is_refused_and_not_written(
     shutil.copy(finished.run.best, run.best)
     (run.path / "model.onnx").write_bytes(b"before")
     monkeypatch.setattr(export_module, "largest_difference", lambda *_: 0.01)
-    monkeypatch.setattr(export_module, "_to_onnx", lambda *_: b"wrong")
+    monkeypatch.setattr(export_module, "to_onnx", lambda *_: b"wrong")
     with pytest.raises(ModelFileError, match=r"model\.onnx: exported probabilities differ by 0\.01"):
         export(run)
     assert run.model.read_bytes() == b"before"
@@ -206,9 +206,10 @@ def test_the_predictor_sees_what_the_training_saw(finished: Finished) -> None:
     batch = CachedBatches(finished.cache, "volume")[next(iter(EvaluationPlans(rows, batch_size=len(rows))))]
     net, _ = load_model(finished.run.best)
     inputs, _ = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
+    predictor = Predictor.load(finished.run.path)
     with torch.no_grad():
-        expected = net(inputs).sigmoid()[:, 0].numpy()
-    found = Predictor.load(finished.run.path).predict(finished.cache.images[rows]).probabilities
+        expected = (net(inputs) / predictor.contract.temperature).sigmoid()[:, 0].numpy()
+    found = predictor.predict(finished.cache.images[rows]).probabilities
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.evaluation.surfaces import Spacing
 from gliomask.inference.predictor import Prediction
+
+if TYPE_CHECKING:  # brings SciPy
+    from gliomask.evaluation.surfaces import Spacing
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gliomask.evaluation.surfaces import Spacing
 from gliomask.inference.predictor import Prediction
 from gliomask.reporting.figures import save_figure
 from gliomask.reporting.style import PREDICTION, brightest, new_figure, style
+
+if TYPE_CHECKING:
+    from gliomask.evaluation.surfaces import Spacing
 
 _FLAIR = 1
 _WIDTH, _HEIGHT = 9.6, 3.9

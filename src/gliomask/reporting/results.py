@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from gliomask import __version__
 from gliomask.errors import DataError, MissingExtraError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
-from gliomask.evaluation.surfaces import Spacing
 from gliomask.files import whole_file
 from gliomask.inference.inputs import VolumeInput, VolumeStudy
 from gliomask.inference.predictor import Prediction, Predictor
@@ -38,6 +37,9 @@ from gliomask.reporting.measures import measure
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage, write_nifti
 from gliomask.volumes.slices import write_mask, write_probabilities
+
+if TYPE_CHECKING:  # brings SciPy
+    from gliomask.evaluation.surfaces import Spacing
 
 SUMMARY = "summary.json"
 NO_TUMOUR = "EMPTY MASK: no tumour found"
