@@ -53,13 +53,18 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
         nothing = None if spacing is None else 0.0
         return Measures(0, 0, nothing, 0, nothing, None)
     from gliomask.radiogenomics.components import count_components  # noqa: PLC0415 - slow to import
-    from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415
 
     return Measures(
         voxels,
         int(mask.any(axis=(1, 2)).sum()),
         None if spacing is None else float(voxels * np.prod(spacing) / 1000),
         count_components(mask),
-        None if spacing is None else describe(mask, spacing).maximum_diameter,
+        None if spacing is None else _diameter(mask, spacing),
         float(prediction.probabilities[mask].mean()),
     )
+
+
+def _diameter(mask: NDArray[np.bool_], spacing: Spacing) -> float:
+    from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415 - slower still
+
+    return describe(mask, spacing).maximum_diameter
