@@ -140,8 +140,12 @@ def _origin_of(run: Path) -> str:
     known: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     config = RunFolder(run).config()
     size, epochs = config.image_size, config.optimisation.epochs
+    start = config.model
+    weights = (
+        f"encoder weights {start.encoder_weights}" if start.weights == "none" else f"going on from {start.weights}"
+    )
     return (
-        f"{config.model.model}, encoder weights {config.model.encoder_weights}, recipe {config.recipe}, "
+        f"{config.model.model}, {weights}, recipe {config.recipe}, "
         f"{size} x {size} pixels, {epochs} epochs, {config.hardware.precision}, seed {config.seed}, split by "
         f"{config.split.split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gliomask.cli.app import main
-from gliomask.config import ModelConfig, OptimisationConfig, SplitConfig, TrainConfig
-from gliomask.errors import UsageError
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
 from test_make_results import make_results
@@ -94,20 +91,3 @@ def test_an_export_keeps_its_temperature_or_fits_it_again(folder: Path, tmp_path
     assert read_contract(run / "model.json").temperature == 3.25
     assert main(["export", str(run), "--data", str(folder / "data"), "--quiet"]) == 0
     assert read_contract(run / "model.json") == before
-
-
-def test_scores_of_another_recipe_are_refused() -> None:
-    folds = TrainConfig(model=ModelConfig(model="resnet18"), split=SplitConfig(split="fold"))
-    run = replace(folds, split=SplitConfig(split="all"))
-    bundle_model.require_same_recipe(run, folds)
-    longer = replace(run, optimisation=OptimisationConfig(epochs=30))
-    for other in (longer, replace(run, split=SplitConfig()), replace(run, model=ModelConfig(model="resnet34"))):
-        with pytest.raises(UsageError, match="its scores would not be theirs"):
-            bundle_model.require_same_recipe(other, folds)
-
-
-def test_recipe_options_make_the_settings_again() -> None:
-    config = TrainConfig(
-        image_size=128, model=ModelConfig(model="resnet18"), optimisation=OptimisationConfig(epochs=5, empty_ratio=0.0)
-    )
-    assert bundle_model.recipe_options(config) == "--image-size 128 --model resnet18 --epochs 5 --empty-ratio 0.0"

@@ -19,6 +19,7 @@ from gliomask.data.augmentation import augment
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError, SplitMismatchError, UsageError
 from gliomask.models.contract import ModelContract, read_contract
+from gliomask.models.registry import build_model
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training import precision
@@ -156,6 +157,39 @@ def test_a_fold_that_was_not_exported_is_exported(copied: CrossValidation, index
         copied.check(index)
     fit_folds(index, resumed_folds(copied), copied, RESUME)
     copied.check(index)
+
+
+def test_every_fold_goes_on_from_the_same_fold(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources: list[str] = []
+
+    def remembered(source: str, name: str) -> Any:
+        sources.append(source)
+        return build_model(name)
+
+    monkeypatch.setattr(fit_module, "load_trained", remembered)
+    config = replace(folds_config(), model=replace(folds_config().model, weights=str(undisturbed.path)))
+    second = CrossValidation(tmp_path / "second")
+    fit_folds(index, config, second, QUIET)
+    assert sources == [str(run.path) for run in undisturbed.runs()]
+    assert [run.config().model.weights for run in second.runs()] == sources
+    assert second.config() == config
+    for before, after in zip(undisturbed.runs(), second.runs(), strict=True):
+        assert not before.split().seen_cases() & {naming.case(name) for name in after.split().parts["test"]}
+
+
+def test_folds_of_another_split_are_not_gone_on_from(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path
+) -> None:
+    config = replace(folds_config(), model=replace(folds_config().model, weights=str(undisturbed.path)))
+    for split, cure in (
+        (SplitConfig(split="fold", folds=2, split_seed=1), "--folds 3"),
+        (SplitConfig(split="fold", folds=3), "--split-seed 1"),
+    ):
+        with pytest.raises(UsageError, match=cure):
+            fit_folds(index, replace(config, split=split), CrossValidation(tmp_path / "other"), QUIET)
+    assert not (tmp_path / "other").exists()
 
 
 def test_folds_can_be_extended_but_not_shortened(copied: CrossValidation, index: DatasetIndex) -> None:

@@ -16,8 +16,9 @@ from builders import make_mask, make_slice
 from dicom_builders import SECRETS, uid, write_enhanced, write_series
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
-from gliomask.inference.inputs import VolumeStudy, find_inputs, named_study
+from gliomask.inference.inputs import find_inputs
 from gliomask.inference.studies import Study
+from gliomask.inference.volume_study import VolumeStudy, named_study
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage
 from gliomask.volumes.slices import write_image, write_mask

@@ -14,8 +14,8 @@ from dicom_builders import write_series
 from gliomask.cli.app import main
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
-from gliomask.inference.inputs import VolumeStudy
 from gliomask.inference.predictor import Predictor
+from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.phantom import write_phantoms
 from test_predict_volumes import read_nifti, turned, write_nifti
 

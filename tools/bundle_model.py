@@ -2,7 +2,8 @@
 
 python -m tools.bundle_model runs/RUN --folds runs/FOLDS --name NAME
 
-The run was trained on everybody (``--split all``) with the settings of the folds. The scores are those of the folds'
+The run was trained on everybody (``--split all``) with the settings of the folds; where they go on from earlier
+weights (``--from``), those are a run on everybody and folds, too. The scores are those of the folds'
 evaluations, which are to be made first: ``gliomask evaluate DATA --model runs/FOLDS``, then the same with
 ``--flair-alone``, and with ``--one-by-one``.
 """
@@ -23,8 +24,6 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from gliomask.config import RECIPES, ModelConfig, SplitConfig, TrainConfig, to_dict
-from gliomask.errors import UsageError
 from gliomask.evaluation.compare import PairedDifference, compare
 from gliomask.evaluation.results import Evaluation, read_evaluation
 from gliomask.files import whole_file
@@ -36,6 +35,7 @@ from gliomask.models.trained import BUNDLED
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment
 from gliomask.training.run_folder import RunFolder
+from tools.recipe import Stage, commands, stages
 
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--card", type=Path, default=CARD, help="the card in the documentation")
     options = parser.parse_args(arguments)
     run, folds = RunFolder(options.run), CrossValidation(options.folds)
-    require_same_recipe(run.config(), folds.config())
+    made = stages(run, folds)
     scores = Scores.read(folds)
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / f"{options.name}.onnx"
@@ -115,27 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     contract = replace(contract, scores=contract.scores | {"slices_per_second": round(speed, 1)})
     write_contract(contract, target.with_suffix(".json"))
     made_by = f"python -m tools.bundle_model {shlex.join(arguments)}"
-    text = card(contract, run, folds, scores, target.stat().st_size / 1e6, made_by)
+    text = card(contract, made, scores, target.stat().st_size / 1e6, made_by)
     for path in (target.with_suffix(".md"), options.card):
         with whole_file(path) as part:
             part.write_text(text, encoding="utf-8")
     return 0
-
-
-def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
-    """Make sure that the folds tell something about the run: only the split may differ, and where encoders came from.
-
-    Raises
-    ------
-    UsageError
-        If anything else differs.
-    """
-    alike = [
-        replace(each, split=SplitConfig(), hardware=folds.hardware, model=ModelConfig(model=each.model.model))
-        for each in (run, folds)
-    ]
-    if alike[0] != alike[1] or run.split.split != "all":
-        raise UsageError("the run is no --split all with the settings of the folds; its scores would not be theirs")
 
 
 def folds_temperature(folds: CrossValidation) -> float:
@@ -155,9 +139,7 @@ def slices_per_second(predictor: Predictor) -> float:
     return _SLICES / statistics.median(seconds)
 
 
-def card(
-    contract: ModelContract, run: RunFolder, folds: CrossValidation, scores: Scores, megabytes: float, made_by: str
-) -> str:
+def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabytes: float, made_by: str) -> str:
     """Return the model card, Markdown."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -167,8 +149,10 @@ def card(
     )
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         contract=contract,
-        config=run.config(),
-        folds=folds.config(),
+        config=made[-1].run.config(),
+        folds=made[-1].folds.config(),
+        encoder_weights=made[0].run.config().model.encoder_weights,
+        epochs=[stage.run.config().optimisation.epochs for stage in made],
         network=CATALOGUE[contract.architecture],
         summary=scores.facts["scores"],
         groups=scores.facts["groups"],
@@ -177,23 +161,9 @@ def card(
         calibration_error=scores.calibration_error(),
         megabytes=megabytes,
         processor=describe_environment()["processor"],
-        options=recipe_options(run.config()),
+        commands=list(commands(made)),
         made_by=made_by,
     )
-
-
-def recipe_options(config: TrainConfig) -> str:
-    """Return the command-line options that make these settings out of their recipe; split and hardware are left out."""
-    before, after = (_settings(each) for each in (RECIPES[config.recipe], config))
-    changed = {name: value for name, value in after.items() if before[name] != value}
-    return shlex.join(text for name, value in changed.items() for text in (f"--{name.replace('_', '-')}", str(value)))
-
-
-def _settings(config: TrainConfig) -> dict[str, Any]:
-    """Return all settings but split and hardware, by name."""
-    values = {name: value for name, value in to_dict(config).items() if name not in {"split", "hardware"}}
-    inner = [values.pop(name) for name in list(values) if isinstance(values[name], dict)]
-    return values | {name: value for part in inner for name, value in part.items()}
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from gliomask.files import whole_file
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
-    from gliomask.inference.inputs import Inputs, VolumeStudy
+    from gliomask.inference.inputs import Inputs
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import Study
+    from gliomask.inference.volume_study import VolumeStudy
     from gliomask.reporting.results import Keep, Loaded
 
 
@@ -106,7 +107,8 @@ def _check(options: PredictOptions) -> None:
 
 
 def _find(options: PredictOptions) -> Inputs:
-    from gliomask.inference.inputs import Inputs, find_inputs, named_study
+    from gliomask.inference.inputs import Inputs, find_inputs
+    from gliomask.inference.volume_study import named_study
 
     if options.flair is not None:
         return Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))

@@ -35,8 +35,9 @@ class TrainOptions(OutputOptions):
     runs: Path = Path("runs")
     """Folder of the runs."""
     from_: Annotated[str, tyro.conf.arg(name="from")] = "none"
-    """Go on from a trained model: a bundled model's name (`gliomask models`), a run folder or a model.onnx. Network,
-    image size, normalisation and threshold are that model's."""
+    """Go on from a trained model: a bundled model's name (`gliomask models`), a run folder or a model.onnx; or, with
+    --folds, each fold from the same fold of that folder. Network, image size, normalisation and threshold are that
+    model's, if not given."""
     config: Path | None = None
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False
@@ -143,8 +144,10 @@ def starting_point(known: argparse.Namespace) -> TrainConfig:
 def _from_model(source: str, config: TrainConfig) -> TrainConfig:
     """Return settings to go on from a trained model: what its weights were made for comes from it."""
     from gliomask.models.trained import contract_of
+    from gliomask.training.cross_validation import CrossValidation
 
-    contract = contract_of(source)
+    folds = CrossValidation(Path(source))
+    contract = contract_of(folds.run(0).path if folds.exists() else source)
     kept = {"image_size": contract.image_size, "normalisation": contract.normalisation, "threshold": contract.threshold}
     model = from_dict(ModelConfig, {"model": contract.architecture, "weights": source})
     return from_dict(TrainConfig, kept, replace(config, model=model))

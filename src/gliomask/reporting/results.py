@@ -30,9 +30,9 @@ from gliomask.errors import DataError, MissingExtraError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
-from gliomask.inference.inputs import VolumeInput, VolumeStudy
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
+from gliomask.inference.volume_study import VolumeInput, VolumeStudy
 from gliomask.reporting.measures import measure
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage, write_nifti

@@ -35,7 +35,9 @@ def fit_folds(
     index
         The data.
     config
-        Settings of every fold (its fold is -1); when resuming, the ones it was started with (`resumed_folds`).
+        Settings of every fold (its fold is -1); when resuming, the ones it was started with (`resumed_folds`). If its
+        weights are an earlier cross-validation with the same split, each fold goes on from the same fold of that one,
+        so that nobody is tested with weights that saw him.
     folder
         Where to write.
     options
@@ -49,11 +51,12 @@ def fit_folds(
     Raises
     ------
     UsageError
-        If the split is not by fold, or the folder holds a run or a cross-validation that is not to be resumed.
+        If the split is not by fold, the folder holds a run or a cross-validation that is not to be resumed, or the
+        weights are a cross-validation with another split.
     SplitMismatchError
-        If the cross-validation to resume was started on other data.
+        If the cross-validation to resume, or to go on from, was started on other data.
     DataError
-        If there are too few patients for so many folds.
+        If there are too few patients for so many folds, or a fold to go on from is not complete.
     GliomaskError
         As `gliomask.training.fit.fit`.
     """
@@ -63,11 +66,12 @@ def fit_folds(
     if options.fast_dev_run:
         folder = CrossValidation(trial_folder(folder.path, options))
     plan = [
-        (folder.run(fold), replace(config, split=replace(config.split, fold=fold)))
+        (folder.run(fold), replace(_going_on(config, fold), split=replace(config.split, fold=fold)))
         for fold in range(config.split.folds)
     ]
     if is_main_process():  # another process may find what this one has written
         _require_place(index, folder, options)
+        _require_beginning(index, config)
         make_split(index, plan[0][1].split)  # nothing is begun that must fail
         folder.begin(index, config)
     return fit_series(index, plan, options)
@@ -182,6 +186,28 @@ def resumed_folds(folder: CrossValidation, epochs: int | None = None) -> TrainCo
         if epochs < done:
             raise UsageError(f"{run.path} has {done} epochs already; expected --epochs of at least that many")
     return replace(config, optimisation=replace(config.optimisation, epochs=epochs))
+
+
+def _earlier(config: TrainConfig) -> CrossValidation | None:
+    """Return the cross-validation that the weights of a training are, None if they are a single model or none."""
+    earlier = CrossValidation(Path(config.model.weights))
+    return earlier if config.model.weights != "none" and earlier.exists() else None
+
+
+def _going_on(config: TrainConfig, fold: int) -> TrainConfig:
+    earlier = _earlier(config)
+    weights = config.model.weights if earlier is None else str(earlier.run(fold).path)
+    return replace(config, model=replace(config.model, weights=weights))
+
+
+def _require_beginning(index: DatasetIndex, config: TrainConfig) -> None:
+    earlier = _earlier(config)
+    if earlier is None:
+        return
+    earlier.check(index)
+    if (found := earlier.config().split) != config.split:
+        expected = f"--folds {found.folds} --split-seed {found.split_seed}, as they have"
+        raise UsageError(f"{earlier.path} holds folds of another split; expected {expected}")
 
 
 def _require_place(index: DatasetIndex, folder: CrossValidation, options: FitOptions) -> None:

@@ -1,0 +1,114 @@
+"""A patient's volumes before they are read, and what a predictor takes once they are.
+
+Knows files and geometry, not models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.data.greyscale import to_channels
+from gliomask.errors import DataError
+from gliomask.inference.names import place_of, stem
+from gliomask.volumes import nifti_file
+from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series
+from gliomask.volumes.nifti_image import NiftiImage, read_nifti
+from gliomask.volumes.resample import resample
+from gliomask.volumes.volume import AxialGrid, Volume, concerns, to_axial
+
+Source = Path | tuple[DicomSeries, ...]
+
+
+@dataclass(frozen=True)
+class VolumeInput:
+    """A volume, ready for a predictor, and the way back.
+
+    Attributes
+    ----------
+    flair
+        As it was read: its volume, and the header or the series that results need.
+    images
+        (S, H, W, 3) uint8, axial: pre-contrast T1, FLAIR, post-contrast T1.
+    grid
+        Its `back` brings (S, H, W) to the volume's own grid; its `spacing` tells whether pixels are square.
+    warnings
+        What makes a prediction less trustworthy, one sentence each.
+    """
+
+    flair: NiftiImage | DicomImage
+    images: NDArray[np.uint8]
+    grid: AxialGrid
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VolumeStudy:
+    """A patient's FLAIR volume, perhaps with T1 before and after contrast; nothing is read before `read`.
+
+    Attributes
+    ----------
+    name
+        For the results.
+    flair, pre, post
+        NIfTI file, DICOM folder or zip, or the series that were found.
+    series
+        Number or part of the description by which to choose the FLAIR series.
+    notes
+        What was noticed while searching.
+    """
+
+    name: str
+    flair: Source = field(repr=False)
+    pre: Source | None = None
+    post: Source | None = None
+    series: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def read(self) -> VolumeInput:
+        """Read the volumes, bring the others to FLAIR's grid, and all to axial grey levels.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, no single series is FLAIR, or the volumes do not lie in the same place.
+        """
+        flair = _image(self.flair, self.series)
+        stack, grid = to_axial(flair.volume)
+        pre, post = (self._other(source, flair.volume, grid) for source in (self.pre, self.post))
+        said = (*self.notes, *flair.warnings, *concerns(flair.volume))
+        return VolumeInput(flair, to_channels(stack, pre, post), grid, said)
+
+    @staticmethod
+    def _other(source: Source | None, flair: Volume, grid: AxialGrid) -> NDArray[np.generic] | None:
+        if source is None:
+            return None
+        return grid.slices(resample(_image(source, None, only=True).volume, flair).array)
+
+
+Placed = list[tuple[VolumeStudy, PurePosixPath]]
+"""Studies, and the file, folder or zip that each was found in."""
+
+
+def named_study(
+    flair: Path, pre: Path | None = None, post: Path | None = None, *, series: str | None = None
+) -> VolumeStudy:
+    """Return the study of volumes that the user names one by one: NIfTI files, DICOM folders or zips."""
+    return VolumeStudy(stem(place_of(flair)), flair, pre, post, series)
+
+
+def _image(source: Source, series: str | None, *, only: bool = False) -> NiftiImage | DicomImage:
+    """Read a NIfTI file or the one series that is asked for; the only one need not be called FLAIR."""
+    if isinstance(source, Path) and source.name.lower().endswith(nifti_file.SUFFIXES):
+        return read_nifti(source)
+    found = find_series(source) if isinstance(source, Path) else list(source)
+    named = isinstance(source, Path) and series is None
+    if len(found) == 1 and (only or named):
+        return found[0].read()
+    if only:
+        listed = ", ".join(str(one) for one in found[:12])
+        raise DataError(found[0].source, f"{len(found)} series: {listed}", "one", "give the folder of one series")
+    return choose_flair(found, series).read()
