@@ -120,7 +120,7 @@ def test_folds_test_everybody_once_and_no_person_is_on_both_sides(
     tested = Counter(name for split in splits for name in split.patients(index, "test"))
     assert tested == Counter(patient.name for patient in index.patients)
     for split in splits:
-        assert not split.seen_cases() & {naming.case(name) for name in split.patients(index, "test")}
+        assert not split.seen_cases() & {naming.person(name) for name in split.patients(index, "test")}
 
 
 def test_killed_and_resumed_folds_equal_undisturbed_ones(
@@ -176,7 +176,7 @@ def test_every_fold_goes_on_from_the_same_fold(
     assert [run.config().model.weights for run in second.runs()] == sources
     assert second.config() == config
     for before, after in zip(undisturbed.runs(), second.runs(), strict=True):
-        assert not before.split().seen_cases() & {naming.case(name) for name in after.split().parts["test"]}
+        assert not before.split().seen_cases() & {naming.person(name) for name in after.split().parts["test"]}
 
 
 def test_folds_of_another_split_are_not_gone_on_from(

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from builders import make_mask, make_slice, patient_name, tiny_dataset, write_patient
+from gliomask.config import SplitConfig
 from gliomask.data import naming
 from gliomask.data.index import DatasetIndex, Problem, build_index, index_table
 from gliomask.data.index_cache import cache_folder
+from gliomask.data.split import make_split
 from gliomask.errors import DataError, UnreadableImageError
 from gliomask.volumes.slices import read_image, write_image, write_mask
 
@@ -390,7 +393,65 @@ def test_names_are_parsed(name: str, parsed: tuple[str, int, bool]) -> None:
     "name", ["TCGA_CS_4941_19960909_1.jpg", "TCGA_CS_4941_1996_1.tif", "xTCGA_CS_4941_19960909_1.tif", "1.tif"]
 )
 def test_other_names_are_not(name: str) -> None:
-    assert naming.parse_slice_name(name) is None
+    assert naming.parse_slice_name(name, "folder") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("P001_7.tif", ("P001", 7, False)),
+        ("ward 3_2024_P1_012_mask.png", ("ward 3_2024_P1", 12, True)),
+        ("7_7.tif", ("7", 7, False)),
+        ("Müller-Å_1.tif", ("Müller-Å", 1, False)),
+        ("TCGA_CS_4941_1996_1.tif", ("TCGA_CS_4941_1996", 1, False)),
+    ],
+)
+def test_patients_of_any_name_are_those_of_their_folder(name: str, parsed: tuple[str, int, bool]) -> None:
+    result = naming.parse_slice_name(name, parsed[0])
+    assert result is not None
+    assert (result.patient, result.number, result.is_mask) == parsed
+    assert naming.parse_slice_name(name, "other") is None
+    assert (naming.person(parsed[0]), naming.institution(parsed[0])) == (parsed[0], "unknown")
+
+
+def own_data(root: Path) -> None:
+    """Write three patients with names of a hospital's own, and a table with two of them."""
+    for name in ("P001", "P002", "x_3"):
+        write_patient(root, name, slices=4, size=32)
+    (root / "data.csv").write_text("Patient,institution,grade\nP001,north,2\nP002,south,3\n")
+
+
+def test_own_patients_are_found(tmp_path: Path) -> None:
+    own_data(tmp_path)
+    index = build_index(tmp_path)
+    assert index.problems == ()
+    found = [(patient.name, patient.institution, len(patient.slices), patient.clinical) for patient in index.patients]
+    assert found == [
+        ("P001", "north", 4, {"institution": "north", "grade": "2"}),
+        ("P002", "south", 4, {"institution": "south", "grade": "3"}),
+        ("x_3", "unknown", 4, {}),
+    ]
+    alone = build_index(tmp_path / "P002")
+    assert [(patient.name, patient.institution) for patient in alone.patients] == [("P002", "south")]
+    parts = make_split(index, SplitConfig()).parts
+    assert sorted(name for names in parts.values() for name in names) == ["P001", "P002", "x_3"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "path", "found"),
+    [
+        (lambda root: (root / "P004").mkdir(), "P004", "without slices"),
+        (lambda root: write_image(root / "P001" / "P002_9.png", make_slice(32)), "P001/P002_9.png", "not named like"),
+        (lambda root: write_image(root / "sketch_1.png", make_slice(32)), "sketch_1.png", "not named like"),
+        (lambda root: (root / "x_3" / "x_3_2.tif").unlink(), "x_3/x_3_2_mask.tif", "without image"),
+    ],
+)
+def test_faults_of_own_patients_are_listed(tmp_path: Path, spoil: Callable[[Path], Any], path: str, found: str) -> None:
+    own_data(tmp_path)
+    spoil(tmp_path)
+    (problem,) = build_index(tmp_path).problems
+    assert problem.path == path
+    assert found in problem.found
 
 
 @pytest.mark.slices

@@ -51,7 +51,7 @@ def tumours(index: DatasetIndex, split: Split, part: str) -> Counter[bool]:
 
 
 def people(index: DatasetIndex, split: Split, *parts: str) -> set[str]:
-    return {naming.case(name) for part in parts for name in split.patients(index, part)}
+    return {naming.person(name) for part in parts for name in split.patients(index, part)}
 
 
 # --- the splits
@@ -117,7 +117,7 @@ def test_validation_is_of_whole_people_who_are_neither_scored_nor_trained_on() -
         validated = people(index, split, "validation")
         assert len(validated) == 3
         assert not validated & people(index, split, "train", "test")
-        whole = [p for p in index.patients if naming.case(p.name) in validated]
+        whole = [p for p in index.patients if naming.person(p.name) in validated]
         assert len(split.parts["validation"]) == sum(len(patient.slices) for patient in whole)
 
 

@@ -19,6 +19,9 @@ from PIL import Image
 from builders import write_known_model
 from dicom_builders import SECRETS, write_series
 from gliomask.cli.app import main
+from gliomask.inference.predictor import Predictor
+from gliomask.inference.volume_study import VolumeStudy
+from gliomask.reporting import results
 from gliomask.volumes.dicom import find_series
 from gliomask.volumes.dicom_seg import read_dicom_seg
 from gliomask.volumes.volume import AxialGrid, Volume
@@ -149,6 +152,51 @@ def test_studies_that_are_done_are_skipped(model: str, tmp_path: Path, capsys: p
     assert mask.stat().st_mtime_ns == made
     assert predict(*command, "--overwrite") == 0
     assert mask.stat().st_mtime_ns > made
+
+
+def test_what_was_done_with_other_options_is_not_taken_for_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    command = (source, "--model", model, "--out", tmp_path / "out", "--no-pictures")
+    folder = tmp_path / "out" / "scan"
+    assert predict(*command) == 0
+    mask = (folder / "scan_mask.nii.gz").read_bytes()
+    assert predict(*command, "--probabilities", "--preview") == 1  # the mask may have been corrected by hand
+    assert "made without probabilities and preview; expected a new file" in capsys.readouterr().err
+    assert predict(*command, "--probabilities", "--preview", "--overwrite") == 0
+    assert (folder / "scan_probability.nii.gz").is_file()
+    assert (folder / "scan_mask.nii.gz").read_bytes() == mask
+    assert predict(*command) == 0  # less than there is
+    assert summary(tmp_path / "out", "scan")["extras"] == ["probabilities", "preview"]
+    assert predict(*command, "--flips") == 1
+    assert "made without --flips; expected a new file" in capsys.readouterr().err
+
+
+def test_a_killed_study_is_done_anew(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    command = (source, "--model", model, "--out", tmp_path / "out", "--no-pictures")
+    study, predictor = VolumeStudy("scan", source), Predictor.load(model)
+    monkeypatch.setattr(results, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        results.predict_study(study, predictor, tmp_path / "out", results.Keep(pictures=False))
+    monkeypatch.undo()
+    folder = tmp_path / "out" / "scan"
+    assert sorted(path.name for path in folder.iterdir()) == [".unfinished", "scan_mask.nii.gz"]
+    assert predict(*command) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["scan_mask.nii.gz", "summary.json"]
+    (folder / "summary.json").unlink()  # a mask that is not known to be ours
+    assert predict(*command) == 1
+    assert "exists already; expected a new file" in capsys.readouterr().err
+
+
+def interrupted(*_: Any) -> Any:
+    """Stop where the user did."""
+    raise KeyboardInterrupt
 
 
 def test_results_of_another_model_are_not_taken_for_done(

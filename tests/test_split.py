@@ -90,7 +90,7 @@ def test_scans_of_one_person_stay_together(kind: Any) -> None:
     again = tuple(patient.name.replace("20000101", "20010101") for patient in simulated(30).patients)
     index = simulated(30, again)
     made = make_split(index, SplitConfig(split=kind, fold=0))
-    people = [{naming.case(name) for name in made.parts[part]} for part in PARTS]
+    people = [{naming.person(name) for name in made.parts[part]} for part in PARTS]
     assert not any(one & other for one, other in combinations(people, 2))
     assert sum(len(made.parts[part]) for part in PARTS) == 60
 
@@ -279,4 +279,4 @@ def test_split_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 
 def test_the_ten_are_ten_people() -> None:
-    assert len({naming.case(name) for name in split.BUDA10}) == 10
+    assert len({naming.person(name) for name in split.BUDA10}) == 10

@@ -35,10 +35,17 @@ class MissingExtraError(GliomaskError):
         Name of the package that could not be imported.
     extra
         Extra of gliomask that installs it.
+    otherwise
+        What can be done without it, added to the message.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; it comes with: pip install 'gliomask[{extra}]'")
+    def __init__(self, package: str, extra: str, otherwise: str = "") -> None:
+        super().__init__(f"{package} is not installed; it comes with: {install_command(extra)}{otherwise}")
+
+
+def install_command(extra: str) -> str:
+    """Return what installs an extra of gliomask, for messages."""
+    return f"pip install -c constraints.txt '.[{extra}]', in gliomask's folder"
 
 
 class DataError(GliomaskError):

@@ -12,6 +12,7 @@ import tyro
 
 from gliomask.cli.console import OutputOptions, Printer, parse
 from gliomask.config import RECIPES, AugmentationConfig, RecipeName
+from gliomask.errors import install_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     index = printer.read_index(options.data)
     augmented = None
     if find_spec("torch") is None:
-        printer.error("the sheet of augmentations is left out: torch comes with pip install 'gliomask[train]'")
+        printer.error(f"the sheet of augmentations is left out: torch comes with: {install_command('train')}")
     else:
         augmented = augmenter(RECIPES[options.recipe].augmentation, options.seed)
     paths = explore(index, options.out, augmented=augmented, seed=options.seed)

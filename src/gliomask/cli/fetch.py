@@ -16,7 +16,7 @@ class FetchOptions(OutputOptions):
     """Download the LGG MRI segmentation data set (110 patients, CC BY-NC-SA 4.0) from Kaggle."""
 
     out: tyro.conf.Positional[Path] = Path("data/kaggle_3m")
-    """Folder to put it in."""
+    """Folder to put it in; where the system allows, a link into kagglehub's cache."""
 
 
 def main(arguments: Sequence[str]) -> int:

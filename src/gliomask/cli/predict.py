@@ -53,7 +53,7 @@ class PredictOptions(OutputOptions):
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
     flips: Flag = False
-    """Predict every slice mirrored as well and average: twice the time, see docs/results.md for what it brings."""
+    """Predict every slice mirrored as well and average, for twice the time."""
     out: Path = Path("predictions")
     """Folder for the results: one folder a study, summary.csv and summary.json."""
     probabilities: Flag = False
@@ -166,12 +166,12 @@ def write_summaries(results: Sequence[dict[str, Any]], out: Path) -> None:
     with whole_file(out / "summary.json") as part:
         part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     with whole_file(out / "summary.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
         table.writeheader()
         for row in rows:
             spacing = " x ".join(f"{each:g}" for each in row["spacing_mm"]) if row["spacing_mm"] else ""
-            texts = {"masks": "; ".join(row["masks"]), "warnings": "; ".join(row["warnings"]), "spacing_mm": spacing}
-            table.writerow(row | texts)
+            lists = {name: "; ".join(row.get(name, ())) for name in ("masks", "warnings", "extras")}
+            table.writerow(row | lists | {"spacing_mm": spacing})
 
 
 def _told(result: dict[str, Any]) -> str:

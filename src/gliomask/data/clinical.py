@@ -8,7 +8,7 @@ from pathlib import Path
 from gliomask.data.records import Problem
 
 KEY = "Patient"
-"""Column that names the person: the first three fields of a patient name."""
+"""Column that names the person (`gliomask.data.naming.person`)."""
 
 Clinical = dict[str, dict[str, str]]
 

@@ -12,7 +12,7 @@ DATASET = "mateuszbuda/lgg-mri-segmentation"
 """Name of the data set on Kaggle."""
 
 _FOLDER = "kaggle_3m"
-_BY_HAND = f"download kaggle.com/datasets/{DATASET} in a browser, unzip it and pass the folder"
+_BY_HAND = f"download kaggle.com/datasets/{DATASET} in a browser, unzip it and pass the folder {_FOLDER}"
 
 
 def fetch(destination: Path) -> Path:
@@ -64,7 +64,7 @@ def _download(destination: Path) -> Path:
     try:
         import kagglehub  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtraError("kagglehub", "fetch") from error
+        raise MissingExtraError("kagglehub", "fetch", f"; or {_BY_HAND}") from error
     try:
         archive = Path(kagglehub.dataset_download(DATASET))
     except Exception as error:  # kagglehub passes on whatever its network layers raise

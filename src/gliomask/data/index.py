@@ -74,7 +74,7 @@ def build_index(root: Path, *, use_cache: bool = True, progress: Progress | None
     """
     root = Path(root).resolve()
     entries = _entries(root)
-    tables = _tables_above(root)
+    tables = _tables_above(root, entries)
     sign = index_cache.signature(_stamps(root, entries, tables))
     kept = index_cache.load_values(root, sign) if use_cache else None
     if kept is not None:
@@ -120,10 +120,11 @@ def _entries(root: Path) -> tuple[Entry, ...]:
         raise DataError(error.filename or root, found, "a readable folder", "change its permissions") from error
 
 
-def _tables_above(root: Path) -> tuple[str, ...]:
+def _tables_above(root: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
     """Return the table beside the folder of one patient, which is where the Kaggle layout keeps it."""
-    beside = naming.is_patient_name(root.name) and (root.parent / TABLE).is_file()
-    return (f"../{TABLE}",) if beside else ()
+    inside = (entry.path.name for entry in entries if len(entry.path.parts) == 1 and not entry.is_folder)
+    patient = any(name.patient == root.name for file in inside if (name := naming.parse_slice_name(file)))
+    return (f"../{TABLE}",) if patient and (root.parent / TABLE).is_file() else ()
 
 
 def _stamps(root: Path, entries: Iterable[Entry], tables: Iterable[str]) -> list[tuple[str, int, int]]:
@@ -262,14 +263,21 @@ def _of_one_size(readings: list[_Reading]) -> tuple[list[_Reading], list[Problem
 
 
 def _patient(name: str, readings: list[_Reading], clinical: Clinical) -> PatientRecord:
+    known = dict(clinical.get(naming.person(name), {}))
     in_all = frozenset.intersection(*(reading.copies for reading in readings))
     return PatientRecord(
         name=name,
-        institution=naming.institution(name),
+        institution=_institution(name, known),
         slices=tuple(reading.record for reading in readings),
         missing=tuple(sequence for sequence in ("pre", "post") if sequence in in_all),
-        clinical=dict(clinical.get(naming.case(name), {})),
+        clinical=known,
     )
+
+
+def _institution(name: str, known: dict[str, str]) -> str:
+    """Return the institution that the name tells, else the table."""
+    told = naming.institution(name)
+    return known.get("institution", told) if told == naming.UNKNOWN else told
 
 
 def _fingerprint(readings: list[_Reading]) -> str:

@@ -1,4 +1,8 @@
-"""Names of the Kaggle layout, parsed as a whole: patient, institution, slice number. Touches no files."""
+"""Names of the Kaggle layout, parsed as a whole: patient, institution, slice number. Touches no files.
+
+Patients of TCGA are known by their names alone. Any other name is a patient's where a folder and the slices in it share
+it: ``P001/P001_1.tif``.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ import re
 from dataclasses import dataclass
 
 _PATIENT = r"(?P<patient>(?P<case>TCGA_(?P<institution>[A-Z0-9]{2})_[A-Z0-9]+)_[0-9]{8})"
+_REST = r"_(?P<number>[0-9]+)(?P<mask>_mask)?\.(?i:tiff?|png)"
 _PATIENT_NAME = re.compile(_PATIENT)
-_SLICE_NAME = re.compile(_PATIENT + r"_(?P<number>[0-9]+)(?P<mask>_mask)?\.(?i:tiff?|png)")
+_TCGA_SLICE = re.compile(_PATIENT + _REST)
+_ANY_SLICE = re.compile(r"(?P<patient>.+)" + _REST)
 _BESIDE = re.compile(r"\..*|data\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
 
-EXPECTED = "TCGA_<institution>_<case>_<YYYYMMDD>_<number>.tif or ..._<number>_mask.tif (or .png)"
+EXPECTED = "<patient>_<number>.tif or <patient>_<number>_mask.tif (or .png) in a folder <patient>"
 """How a slice is to be named, for messages."""
+UNKNOWN = "unknown"
+"""Institution of patients whose names do not tell."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class SliceName:
     Attributes
     ----------
     patient
-        Patient name, e.g. ``TCGA_CS_4941_19960909``.
+        Patient name, e.g. ``TCGA_CS_4941_19960909`` or ``P001``.
     number
         Slice number as an integer: ``_3`` and ``_03`` are the same slice.
     is_mask
@@ -33,48 +41,45 @@ class SliceName:
     is_mask: bool
 
 
-def parse_slice_name(name: str) -> SliceName | None:
-    """Parse the name of a slice file, without folders; None if it is not one."""
-    match = _SLICE_NAME.fullmatch(name)
+def parse_slice_name(name: str, folder: str | None = None) -> SliceName | None:
+    """Parse the name of a slice file; None if it is not one.
+
+    Parameters
+    ----------
+    name
+        Without folders.
+    folder
+        Name of the folder that it lies in, which is the patient's where that is none of TCGA; None if any will do.
+    """
+    match = _TCGA_SLICE.fullmatch(name) or _ANY_SLICE.fullmatch(name)
     if match is None:
         return None
-    return SliceName(match["patient"], int(match["number"]), match["mask"] is not None)
+    patient = match["patient"]
+    if not (is_tcga(patient) or folder in {None, patient}):
+        return None
+    return SliceName(patient, int(match["number"]), match["mask"] is not None)
 
 
-def is_patient_name(name: str) -> bool:
-    """Tell whether a folder name is the name of a patient."""
+def is_tcga(name: str) -> bool:
+    """Tell whether a name is that of a patient of TCGA, wherever it stands."""
     return _PATIENT_NAME.fullmatch(name) is not None
 
 
 def institution(patient: str) -> str:
-    """Return the two letters after ``TCGA_`` in the name of a patient.
+    """Return the two letters after ``TCGA_`` in the name of a patient, `UNKNOWN` for other names."""
+    match = _PATIENT_NAME.fullmatch(patient)
+    return match["institution"] if match is not None else UNKNOWN
 
-    Raises
-    ------
-    ValueError
-        If the name is not the name of a patient.
+
+def person(patient: str) -> str:
+    """Return who a patient is, which is what the `Patient` column of data.csv holds.
+
+    The first three fields of a TCGA name, so that somebody who was scanned twice is one person; any other name whole.
     """
-    return _fields(patient)["institution"]
-
-
-def case(patient: str) -> str:
-    """Return the first three fields of a patient name, which are the `Patient` column of data.csv and name the person.
-
-    Raises
-    ------
-    ValueError
-        If the name is not the name of a patient.
-    """
-    return _fields(patient)["case"]
+    match = _PATIENT_NAME.fullmatch(patient)
+    return match["case"] if match is not None else patient
 
 
 def may_lie_beside(name: str) -> bool:
     """Tell whether a file that is no slice is expected in a data set: data.csv, README*.md, LICENSE*, hidden files."""
     return _BESIDE.fullmatch(name) is not None
-
-
-def _fields(patient: str) -> re.Match[str]:
-    match = _PATIENT_NAME.fullmatch(patient)
-    if match is None:
-        raise ValueError(f"{patient!r} is not a patient name; expected TCGA_<institution>_<case>_<YYYYMMDD>")
-    return match

@@ -51,7 +51,7 @@ class PatientRecord:
     name
         Patient name, e.g. ``TCGA_CS_4941_19960909``.
     institution
-        Two letters, e.g. ``CS``.
+        Two letters, e.g. ``CS``, in names of TCGA; for others the column ``institution`` of data.csv, or ``unknown``.
     slices
         Usable slices by rising number.
     missing

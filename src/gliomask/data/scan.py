@@ -81,14 +81,14 @@ def sort_out(root: Path, entries: tuple[Entry, ...]) -> Scan:
         if naming.may_lie_beside(entry.path.name):
             continue
         problem = _misplaced(root, entry.path)
-        name = naming.parse_slice_name(entry.path.name)
+        name = _name_of(root, entry.path)
         if problem is not None or name is None:
             problems += [problem] if problem is not None else []
             continue
         files = slices.setdefault((name.patient, name.number), SliceFiles(name.patient, name.number))
         (files.masks if name.is_mask else files.images).append(str(entry.path))
     tables = tuple(str(entry.path) for entry in entries if not entry.is_folder and entry.path.name == TABLE)
-    problems += [*_empty_folders(entries), *_numbering(slices)]
+    problems += [*_empty_folders(root, entries), *_numbering(slices)]
     return Scan(tuple(slices[key] for key in sorted(slices)), tables, tuple(problems))
 
 
@@ -121,9 +121,13 @@ def _too_deep(entry: Entry) -> list[Problem]:
     return [Problem(str(entry.path), "a folder too deep to be searched", f"at most {_DEPTH} folders", cure)]
 
 
+def _name_of(root: Path, path: PurePosixPath) -> naming.SliceName | None:
+    return naming.parse_slice_name(path.name, path.parent.name or root.name)
+
+
 def _misplaced(root: Path, path: PurePosixPath) -> Problem | None:
     """Return what is wrong with a file that is no slice, or is one of another patient than its folder."""
-    name = naming.parse_slice_name(path.name)
+    name = _name_of(root, path)
     if name is None:
         return Problem(str(path), "a file that is not named like a slice", naming.EXPECTED, "rename or remove it")
     owner = _owner(root, path)
@@ -136,25 +140,23 @@ def _misplaced(root: Path, path: PurePosixPath) -> Problem | None:
 
 
 def _owner(root: Path, path: PurePosixPath) -> str | None:
-    """Return the patient whose folder a file lies in, if it lies in one."""
+    """Return the patient of TCGA whose folder a file lies in, if it lies in one."""
     above = [*reversed(path.parts[:-1]), root.name]
-    return next((part for part in above if naming.is_patient_name(part)), None)
+    return next((part for part in above if naming.is_tcga(part)), None)
 
 
-def _empty_folders(entries: tuple[Entry, ...]) -> list[Problem]:
-    """List the patient folders without a single slice file."""
-    filled = {
-        folder
-        for entry in entries
-        if not entry.is_folder and naming.parse_slice_name(entry.path.name)
-        for folder in entry.path.parents
-    }
+def _empty_folders(root: Path, entries: tuple[Entry, ...]) -> list[Problem]:
+    """List the patient folders without a single slice file, and the empty ones beside patient folders."""
+    slices = [entry.path for entry in entries if not entry.is_folder and _name_of(root, entry.path)]
+    filled = {folder for path in slices for folder in path.parents}
+    used = {folder for entry in entries for folder in entry.path.parents}
+    beside = {path.parent.parent for path in slices if path.parent.name}
     return [
         Problem(str(entry.path), "a patient folder without slices", "images and masks", "copy them again, or remove it")
         for entry in entries
         if entry.is_folder
-        and naming.is_patient_name(entry.path.name)
         and entry.path not in filled
+        and (naming.is_tcga(entry.path.name) or (entry.path.parent in beside and entry.path not in used))
         and len(entry.path.parts) <= _DEPTH
     ]
 

@@ -154,7 +154,7 @@ class Split:
     def seen_cases(self) -> frozenset[str]:
         """Return the persons (names without the date of the scan) with any slice in train or validation."""
         entries = (entry for part in ("train", "validation") for entry in self.parts[part])
-        return frozenset(naming.case(entry.partition("/")[0]) for entry in entries)
+        return frozenset(naming.person(entry.partition("/")[0]) for entry in entries)
 
     def _has_its_fold(self) -> bool:
         if self.kind != "fold":
@@ -176,7 +176,7 @@ def unseen_positions(index: DatasetIndex, seen: Collection[str]) -> NDArray[np.i
     NDArray[np.int64]
         (N,) row numbers, rising, as for `Split.positions`.
     """
-    rows = [naming.case(patient.name) not in seen for patient in index.patients for _ in patient.slices]
+    rows = [naming.person(patient.name) not in seen for patient in index.patients for _ in patient.slices]
     return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
 
 
@@ -319,7 +319,7 @@ def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ..
             "all ten",
             "give the whole Kaggle data set, or choose another split",
         )
-    test = sorted({naming.case(name) for name in BUDA10})
+    test = sorted({naming.person(name) for name in BUDA10})
     rest = {person: traits for person, traits in _traits(index).items() if person not in test}
     _require(index, len(rest), 2, "patients beside the ten")
     validation, train = _draw(rest, _tenth(len(rest)), _generator(config, 0))
@@ -327,7 +327,7 @@ def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ..
 
 
 def _all(index: DatasetIndex, _: SplitConfig) -> dict[str, tuple[str, ...]]:
-    held_back = {naming.case(name) for name in BUDA10}
+    held_back = {naming.person(name) for name in BUDA10}
     people = _people(index)
     train = [person for person in people if person not in held_back]
     _require(index, len(train), 1, "patients beside the ten of buda10")
@@ -354,14 +354,14 @@ def _people(index: DatasetIndex) -> dict[str, list[str]]:
     """Return the patient names (scans) of each person."""
     people: dict[str, list[str]] = defaultdict(list)
     for patient in index.patients:
-        people[naming.case(patient.name)].append(patient.name)
+        people[naming.person(patient.name)].append(patient.name)
     return dict(people)
 
 
 def _traits(index: DatasetIndex) -> dict[str, stratify.Traits]:
     return {
         person: stratify.Traits(
-            institution=naming.institution(names[0]),
+            institution=index.patient(names[0]).institution,
             tumour_pixels=max(index.patient(name).tumour_pixels for name in names),
         )
         for person, names in _people(index).items()

@@ -137,7 +137,7 @@ class MaskFolder:
         for path in _files_below(self.root):
             volume = _VOLUME_NAME.fullmatch(path.name)
             name = naming.parse_slice_name(path.name)
-            if volume is not None and naming.is_patient_name(volume["patient"]):
+            if volume is not None:
                 found[volume["patient"]].volumes.append(path)
             elif name is not None:
                 files = found[name.patient]

@@ -111,7 +111,7 @@ def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, di
 
 
 def _cases(patients: Iterable[str]) -> set[str]:
-    return {naming.case(name) for name in patients}
+    return {naming.person(name) for name in patients}
 
 
 def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str], bool]:
@@ -123,7 +123,7 @@ def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str]
         here = chosen[start : start + len(patient.slices)]
         start += len(patient.slices)
         if here.any():
-            scored.add(naming.case(patient.name))
+            scored.add(naming.person(patient.name))
             whole &= bool(here.all())
     return scored, whole
 

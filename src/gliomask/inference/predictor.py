@@ -64,7 +64,7 @@ class Predictor:
     """
 
     def __init__(self, engine: Engine, contract: ModelContract, *, flips: bool = False) -> None:
-        self.engine, self.contract, self._flips = engine, contract, flips
+        self.engine, self.contract, self.flips = engine, contract, flips
 
     @classmethod
     def load(
@@ -143,7 +143,7 @@ class Predictor:
 
     def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = self.engine.logits(slices)
-        if not self._flips:
+        if not self.flips:
             return logits
         mirrored = self.engine.logits(np.ascontiguousarray(slices[..., ::-1]))[..., ::-1]
         return np.asarray((logits + mirrored) / 2, np.float32)

@@ -84,12 +84,12 @@ def label_table(
     subtypes
         Columns.
     table
-        Labels by patient, then column, a patient being called by its name or by its first three fields; the columns of
+        Labels by patient, then column, a patient being called by its name or as in data.csv; the columns of
         data.csv if not given.
     """
     rows = {}
     for patient in patients:
-        person = naming.case(patient.name)
+        person = naming.person(patient.name)
         found = patient.clinical if table is None else table.get(patient.name, table.get(person, {}))
         rows[patient.name] = [found.get(subtype) for subtype in subtypes]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(subtypes), dtype="object")

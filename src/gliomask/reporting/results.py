@@ -1,6 +1,7 @@
 """Writes everything about a predicted study: masks, probabilities, pictures, summary. Knows no command line.
 
-A study's folder is complete when it holds ``summary.json``, which is written last:
+A study's folder is complete when it holds ``summary.json``, which is written last; until then it holds a hidden file
+that says so, and a later run does the study anew:
 
 ===============================  ===========================================================================
 ``<slice>_mask<ending>``         of slices: a mask of each, with the slice's ending (TIFF or PNG)
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
 
 SUMMARY = "summary.json"
+UNFINISHED = ".unfinished"
 NO_TUMOUR = "EMPTY MASK: no tumour found"
 
 
@@ -53,6 +55,10 @@ class Keep:
     probabilities: bool = False
     preview: bool = False
     overwrite: bool = False
+
+    def extras(self) -> list[str]:
+        """Return what is written beside the masks."""
+        return [name for name in ("pictures", "probabilities", "preview") if getattr(self, name)]
 
 
 class Loaded(Protocol):
@@ -192,7 +198,7 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     UsageError
         If the results would lie among the slices, where the masks would pass for truth or replace it.
     DataError
-        If there are results of another model, or of a run that did not finish with masks in place.
+        If there are results of another model, or of this one with other options than are asked for now.
     """
     folder = out / study.name
     if isinstance(study, Study) and folder.resolve() in {item.image.resolve().parent for item in study.slices}:
@@ -206,6 +212,10 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
         raise _exists(folder / SUMMARY) from error
     if made_by != predictor.contract.onnx_sha256:
         raise _exists(folder / SUMMARY, f"exists already, made by {known.get('model')}")
+    if bool(known.get("flips")) != predictor.flips:
+        raise _exists(folder / SUMMARY, f"exists already, made {'without' if predictor.flips else 'with'} --flips")
+    if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
+        raise _exists(folder / SUMMARY, f"exists already, made without {' and '.join(lacking)}")
     return dict(known) | {"skipped": True} if all(mask.is_file() for mask in masks) else None
 
 
@@ -231,15 +241,15 @@ def predict_study(
     -------
     dict
         What ``summary.json`` holds: study, folder, masks (file names), slices, the values of `Measures`, dice over all
-        slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, version, seconds; and
-        skipped, whether it was done already.
+        slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, flips, extras
+        (what was written beside the masks), version, seconds; and skipped, whether it was done already.
 
     Raises
     ------
     UsageError
         If the results would lie among the slices, where the masks would pass for truth or replace it.
     DataError
-        If a file cannot be read or written, or a result of another model exists already.
+        If a file cannot be read or written, or a result exists already that is not to be replaced.
     """
     known = finished(study, predictor, out, keep)
     if known is not None:
@@ -247,10 +257,11 @@ def predict_study(
     start, folder = time.perf_counter(), out / study.name
     loaded = loaded or load_study(study)
     existing = next((target for target in loaded.targets(folder) if target.exists()), None)
-    if existing is not None and not keep.overwrite:
+    if existing is not None and not (keep.overwrite or (folder / UNFINISHED).is_file()):
         raise _exists(existing)
-    if (folder / SUMMARY).is_file():  # until the new results are whole there is no summary
-        (folder / SUMMARY).unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / UNFINISHED).touch()
+    (folder / SUMMARY).unlink(missing_ok=True)  # until the new results are whole there is no summary
     pixel = (1.0, 1.0) if loaded.spacing is None else (loaded.spacing[1], loaded.spacing[2])
     prediction = predictor.predict(loaded.images, pixel=pixel)
     warnings = [*loaded.warnings, *loaded.write(folder, prediction, keep, predictor.contract.name)]
@@ -269,12 +280,15 @@ def predict_study(
         "model": predictor.contract.name,
         "model_sha256": predictor.contract.onnx_sha256,
         "engine": predictor.engine.name,
+        "flips": predictor.flips,
+        "extras": keep.extras(),
         "version": __version__,
         "seconds": round(time.perf_counter() - start, 2),
         "skipped": False,
     }
     with whole_file(folder / SUMMARY) as part:
         part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (folder / UNFINISHED).unlink()
     return summary
 
 

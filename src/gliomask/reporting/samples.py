@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gliomask.data import naming
 from gliomask.data.index import DatasetIndex, PatientRecord, SliceRecord
 from gliomask.errors import UsageError
 from gliomask.reporting.style import HEAT, TRUTH, style
@@ -132,7 +133,7 @@ def positive_masks_figure(index: DatasetIndex, *, seed: int = 0) -> Figure:
         show_slice(place, image[..., _FLAIR])
         add_fill(place, mask, TRUTH)
         add_outline(place, mask, TRUTH, width=0.6)
-        add_note(place, patient.name.removeprefix("TCGA_").rsplit("_", 1)[0])
+        add_note(place, naming.person(patient.name).removeprefix("TCGA_"))
     width, height = grid.size
     left = grid.left + _MASK_COLUMNS * (tile + grid.gap) + 0.6
     bottom = (height - map_side) / 2 - 0.1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.errors import DataError
+from gliomask.errors import DataError, install_command
 from gliomask.volumes.archive import Part, contents
 from gliomask.volumes.dicom_headers import IMAGE, DicomFrame, damaged_dicom, quiet_pydicom
 from gliomask.volumes.volume import MOST_VOXELS
@@ -102,7 +102,7 @@ def _check_compression(part: Part, dataset: Any, shape: tuple[int, int]) -> None
         return
     if not get_decoder(syntax).is_available:
         found = f"an image compressed as {syntax.name}, which needs python-gdcm"
-        raise DataError(str(part), found, IMAGE, "pip install 'gliomask[dicom]', or save it uncompressed")
+        raise DataError(str(part), found, IMAGE, f"{install_command('dicom')}; or save it uncompressed")
     sizes = set(_stream_sizes(dataset.PixelData))
     if sizes != {shape} and syntax != _RLE:  # RLE has no header of its own
         raise DataError(str(part), "compressed pixels of another size than the image", IMAGE, "export it again")
