@@ -219,7 +219,8 @@ def test_table_of_all_studies(model: str, tmp_path: Path) -> None:
     assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
     with (tmp_path / "out" / "summary.csv").open(newline="") as file:
         rows = {row["study"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"sick", "empty"}
+    assert {name: row["status"] for name, row in rows.items()} == {"sick": "done", "empty": "done", "broken": "failed"}
+    assert "damaged at its start" in rows["broken"]["error"]
     assert float(rows["sick"]["volume_ml"]) == pytest.approx((tumour.sum() + 1) * 0.125)
     assert [study["study"] for study in json.loads((tmp_path / "out" / "summary.json").read_text())] == list(rows)
 
@@ -233,8 +234,70 @@ def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert predict("--flair", flair, "--pre", pre, "--model", model, "--out", out, "--no-pictures") == 0
     assert np.array_equal(read_nifti(out / "flair" / "flair_mask.nii.gz")[0].astype(bool), tumour)
+    assert summary(out, "flair")["sequences"] == ["pre", "flair"]
+    assert summary(out, "flair")["warnings"] == []
     assert predict("--pre", pre, "--model", model) == 2
     assert predict(flair, "--flair", flair, "--model", model) == 2
+
+
+def test_t1_that_lacks_a_part_is_said(model: str, tmp_path: Path) -> None:
+    values, _ = scan()
+    array, affine = turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    flair = write_nifti(tmp_path / "flair.nii", array, affine)
+    post = write_nifti(tmp_path / "post.nii", array[:, :, :4], affine)
+    out = tmp_path / "out"
+    assert predict("--flair", flair, "--post", post, "--model", model, "--out", out, "--no-pictures") == 0
+    assert summary(out, "flair")["sequences"] == ["flair", "post"]
+    assert summary(out, "flair")["warnings"] == ["T1 after contrast covers 67% of FLAIR"]
+
+
+def test_another_patient_of_the_same_name_is_not_taken_for_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A loop over patients whose files are all called flair.nii writes to one folder."""
+    values, _ = scan()
+    options = ("--model", model, "--out", tmp_path / "out", "--no-pictures")
+    for name in ("p1", "p2"):
+        write_nifti(tmp_path / name / "flair.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+        values = np.roll(values, 1, axis=0)
+    assert predict("--flair", tmp_path / "p1" / "flair.nii", *options) == 0
+    mask = (tmp_path / "out" / "flair" / "flair_mask.nii.gz").read_bytes()
+    assert predict("--flair", tmp_path / "p2" / "flair.nii", *options) == 1
+    assert f"made from other files (of {tmp_path}/p1/flair.nii)" in capsys.readouterr().err
+    assert (tmp_path / "out" / "flair" / "flair_mask.nii.gz").read_bytes() == mask
+    (tmp_path / "p1").rename(tmp_path / "p3")
+    assert predict("--flair", tmp_path / "p3" / "flair.nii", *options) == 0
+    assert "done already" in capsys.readouterr().out
+
+
+def test_a_table_of_somebody_else_is_not_written_over(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    (tmp_path / "summary.csv").write_text("mine")
+    assert predict(source, "--model", model, "--out", tmp_path, "--no-pictures") == 1
+    assert "is no table of results" in capsys.readouterr().err
+    assert (tmp_path / "summary.csv").read_text() == "mine"
+
+
+def test_what_does_not_fit_into_memory_does_not_stop_the_others(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, _ = scan()
+    for name in ("first", "second"):
+        write_nifti(tmp_path / "in" / f"{name}.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    whole, small = Predictor.predict, iter([False, True])
+
+    def sometimes(self: Predictor, *arguments: Any, **named: Any) -> Any:
+        if next(small):
+            return whole(self, *arguments, **named)
+        raise MemoryError
+
+    monkeypatch.setattr(Predictor, "predict", sometimes)
+    assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
+    assert capsys.readouterr().err.startswith("first: does not fit into memory")
+    assert (tmp_path / "out" / "second" / "summary.json").is_file()
 
 
 def test_odd_acquisition_is_said_aloud(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

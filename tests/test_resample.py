@@ -34,7 +34,8 @@ def test_what_is_linear_in_space_is_exact(one: Any, two: Any, angle: float) -> N
     source = centred(rotation(angle, 1) @ affine_of(one[0], one[1], (1.5, 2.0, 3.0)), (40, 30, 20))
     grid = centred(affine_of(two[0], two[1], (2.0, 3.0, 2.5)), (7, 6, 5))
     expected = slope((7, 6, 5), grid)
-    found = resample(slope((40, 30, 20), source), expected)
+    found, covered = resample(slope((40, 30, 20), source), expected)
+    assert covered == 1
     assert np.allclose(found.array, expected.array, atol=1e-3)
     assert np.array_equal(found.affine, expected.affine)
     assert found.array.dtype == np.float32
@@ -42,14 +43,16 @@ def test_what_is_linear_in_space_is_exact(one: Any, two: Any, angle: float) -> N
 
 def test_same_grid_is_left_alone() -> None:
     volume = slope((4, 5, 6), np.eye(4))
-    assert resample(volume, slope((4, 5, 6), np.eye(4))) is volume
+    same, covered = resample(volume, slope((4, 5, 6), np.eye(4)))
+    assert same is volume
+    assert covered == 1
 
 
 def test_turned_array_comes_back_exactly() -> None:
     array = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.int16)
     turned = np.diag([-1.0, 1, 1, 1])
     turned[0, 3] = 4
-    found = resample(Volume(array[::-1], turned, "RAS"), Volume(array, np.eye(4), "RAS"))
+    found, _ = resample(Volume(array[::-1], turned, "RAS"), Volume(array, np.eye(4), "RAS"))
     assert np.array_equal(found.array, array)
 
 
@@ -58,16 +61,19 @@ def test_outside_is_the_lowest_value() -> None:
     array[0, 0, 0] = -7
     moved = np.eye(4)
     moved[2, 3] = 1
-    found = resample(Volume(array, moved, "RAS"), Volume(array, np.eye(4), "RAS")).array
-    assert (found[:, :, 0] == -7).all()
-    assert (found[1:, :, 1:] == 5).all()
+    found, covered = resample(Volume(array, moved, "RAS"), Volume(array, np.eye(4), "RAS"))
+    assert covered == 0.75
+    assert (found.array[:, :, 0] == -7).all()
+    assert (found.array[1:, :, 1:] == 5).all()
 
 
 def test_thick_slices_count_to_their_edges() -> None:
     thick = Volume(np.full((4, 4, 2), 9.0), np.diag([1.0, 1, 6, 1]), "RAS")
     thin = np.eye(4)
     thin[2, 3] = -2
-    assert (resample(thick, Volume(np.zeros((4, 4, 11)), thin, "RAS")).array == 9).all()
+    found, covered = resample(thick, Volume(np.zeros((4, 4, 11)), thin, "RAS"))
+    assert covered == 1
+    assert (found.array == 9).all()
 
 
 def test_frames_of_reference_that_differ_are_refused() -> None:
@@ -75,7 +81,7 @@ def test_frames_of_reference_that_differ_are_refused() -> None:
     with pytest.raises(DataError, match="another frame of reference") as caught:
         resample(slope((4, 5, 6), np.eye(4), "1.2.3.9876"), grid)
     assert "1.2.3" not in str(caught.value)
-    assert resample(slope((4, 5, 6), np.eye(4)), grid).array.shape == (4, 5, 6)
+    assert resample(slope((4, 5, 6), np.eye(4)), grid)[0].array.shape == (4, 5, 6)
 
 
 def test_volume_elsewhere_is_refused() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +14,6 @@ import tyro
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import DeviceName, EngineName
 from gliomask.errors import DataError, UsageError
-from gliomask.files import whole_file
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
@@ -72,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     from gliomask.inference.predictor import Predictor
     from gliomask.reporting.results import Keep
+    from gliomask.reporting.results_table import require_own_table, write_table
 
     printer = Printer(options)
     predictor = Predictor.load(options.model, engine=options.engine, device=options.device, flips=options.flips)
@@ -79,22 +77,23 @@ def main(arguments: Sequence[str]) -> int:
     for error in found.errors:
         printer.error(str(error))
     _require_own_folders(found)
+    require_own_table(options.out)
     keep = Keep(
         pictures=not options.no_pictures,
         probabilities=options.probabilities,
         preview=options.preview,
         overwrite=options.overwrite,
     )
-    results, failed = _predict(found, predictor, options.out, keep, printer)
-    failed += len(found.errors)
+    results, failures = _predict(found, predictor, options.out, keep, printer)
+    failures += [(Path(error.path).name, str(error)) for error in found.errors]
     for result in results:
         printer.line(_told(result))
         for warning in result["warnings"]:
             printer.line(f"  NOTE: {warning}")
     if results:
-        write_summaries(results, options.out)
-    printer.result({"studies": results, "failed": failed})
-    return 1 if failed else 0
+        write_table(options.out, results, failures)
+    printer.result({"studies": results, "failed": len(failures), "errors": [error for _, error in failures]})
+    return 1 if failures else 0
 
 
 def _check(options: PredictOptions) -> None:
@@ -117,27 +116,33 @@ def _find(options: PredictOptions) -> Inputs:
 
 def _predict(
     found: Inputs, predictor: Predictor, out: Path, keep: Keep, printer: Printer
-) -> tuple[list[dict[str, Any]], int]:
-    """Predict one study after the other, the next being read meanwhile; return results and the number of failures."""
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Predict one study after the other, the next being read meanwhile; return results, and failures with reasons."""
     from gliomask.reporting.results import predict_study
 
     results: list[dict[str, Any]] = []
-    failed = 0
+    failures: list[tuple[str, str]] = []
     with printer.progress("predicting") as progress:
         for done, (study, reading) in enumerate(_read_ahead(found, predictor, out, keep), start=1):
             try:
                 loaded = None if reading is None else reading.result()
                 results.append(predict_study(study, predictor, out, keep, loaded=loaded))
-            except DataError as error:
-                printer.error(str(error))
-                failed += 1
-            except OSError as error:
-                reason = f"{error.strerror or error} ({error.filename})"
-                printer.error(f"{study.name}: {reason}; expected room and permission; look at {out}")
-                failed += 1
+            except (DataError, OSError, MemoryError) as error:
+                failures.append((study.name, _reason(study.name, error, out)))
+                printer.error(failures[-1][1])
             if progress is not None:
                 progress(done, len(found.studies))
-    return results, failed
+    return results, failures
+
+
+def _reason(name: str, error: Exception, out: Path) -> str:
+    """Return the line about a study that failed."""
+    if isinstance(error, OSError):
+        found = f"{error.strerror or error} ({error.filename})"
+        return f"{name}: {found}; expected room and permission; look at {out}"
+    if isinstance(error, MemoryError):
+        return f"{name}: does not fit into memory; expected images of a head; check its size and spacing"
+    return str(error)
 
 
 def _read_ahead(
@@ -160,20 +165,6 @@ def _read_ahead(
             yield ahead
 
 
-def write_summaries(results: Sequence[dict[str, Any]], out: Path) -> None:
-    """Write summary.json and summary.csv of all studies of a run, those that were done already among them."""
-    rows = [{key: value for key, value in result.items() if key != "skipped"} for result in results]
-    with whole_file(out / "summary.json") as part:
-        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    with whole_file(out / "summary.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
-        table.writeheader()
-        for row in rows:
-            spacing = " x ".join(f"{each:g}" for each in row["spacing_mm"]) if row["spacing_mm"] else ""
-            lists = {name: "; ".join(row.get(name, ())) for name in ("masks", "warnings", "extras")}
-            table.writerow(row | lists | {"spacing_mm": spacing})
-
-
 def _told(result: dict[str, Any]) -> str:
     """Say in a line what was found."""
     if not result["tumour_voxels"]:
@@ -184,7 +175,8 @@ def _told(result: dict[str, Any]) -> str:
         size = f"{result['volume_ml']:.1f} ml, largest diameter {result['largest_diameter_mm']:.0f} mm"
     dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
     done = " (done already)" if result["skipped"] else ""
-    return f"{result['study']}: {result['slices']} slices, {size}{dice}; {result['folder']}{done}"
+    alone = " (FLAIR alone)" if result.get("sequences") == ["flair"] else ""
+    return f"{result['study']}: {result['slices']} slices{alone}, {size}{dice}; {result['folder']}{done}"
 
 
 def _require_own_folders(found: Inputs) -> None:

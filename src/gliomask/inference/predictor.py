@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.config import DeviceName, EngineName, NormalisationName
+from gliomask.data.head import head_window
 from gliomask.data.looks import unlike
 from gliomask.data.normalisation import normalise, stack_statistics
 from gliomask.data.resampling import SquareFit
@@ -37,12 +38,15 @@ class Prediction:
     concern
         How the images differ from those the model was trained on, in a sentence; None if they do not, or the model
         does not know.
+    cropped
+        Whether only the window around the head was looked at, because the image shows much more.
     """
 
     mask: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     threshold: float
     concern: str | None = None
+    cropped: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -124,7 +128,8 @@ class Predictor:
         Returns
         -------
         Prediction
-            On the grid of the input.
+            On the grid of the input. Where several slices show much more than a head, only the part around the head is
+            looked at (`gliomask.data.head`); probabilities elsewhere are 0.
 
         Raises
         ------
@@ -133,6 +138,15 @@ class Predictor:
         """
         if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8 or not images.size:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
+        window = head_window(images, pixel)
+        if window is None:
+            return self._predict(images, pixel)
+        inner = self._predict(images[:, *window], pixel)
+        probabilities = np.zeros(images.shape[:3], np.float32)
+        probabilities[:, *window] = inner.probabilities
+        return Prediction(probabilities >= inner.threshold, probabilities, inner.threshold, inner.concern, cropped=True)
+
+    def _predict(self, images: NDArray[np.uint8], pixel: tuple[float, float]) -> Prediction:
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
         squares = fit.images(images)
         logits = fit.back(self._logits(self._network_input(squares)))

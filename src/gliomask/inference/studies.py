@@ -5,6 +5,7 @@ Knows file names, not pixels.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
+from gliomask.files import file_sha256
 from gliomask.volumes.slices import SUFFIXES, read_image, read_mask
 
 _NUMBERED = re.compile(r"(?P<study>.+)_(?P<number>\d+)")
@@ -60,6 +62,23 @@ class Study:
                     "predict slices of different size one by one",
                 )
         return np.stack(arrays)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over the content of the files, wherever they lie.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read.
+        """
+        digest = hashlib.sha256()
+        for item in self.slices:
+            try:
+                digest.update(file_sha256(item.image).encode())
+            except OSError as error:
+                found = f"cannot be read ({error.strerror})"
+                raise DataError(item.image, found, "a slice", "check its permissions") from error
+        return digest.hexdigest()
 
     def truth(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         """Read the masks, (S, H, W) bool, or return None unless every slice has one.

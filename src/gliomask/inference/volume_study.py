@@ -5,6 +5,7 @@ Knows files and geometry, not models.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 
 from gliomask.data.greyscale import to_channels
 from gliomask.errors import DataError
+from gliomask.files import file_sha256
 from gliomask.inference.names import place_of, stem
 from gliomask.volumes import nifti_file
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series
 from gliomask.volumes.nifti_image import NiftiImage, read_nifti
 from gliomask.volumes.resample import resample
-from gliomask.volumes.volume import AxialGrid, Volume, concerns, to_axial
+from gliomask.volumes.volume import AxialGrid, concerns, to_axial
 
 Source = Path | tuple[DicomSeries, ...]
+_WHOLE = 0.98
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class VolumeInput:
         (S, H, W, 3) uint8, axial: pre-contrast T1, FLAIR, post-contrast T1.
     grid
         Its `back` brings (S, H, W) to the volume's own grid; its `spacing` tells whether pixels are square.
+    sequences
+        Which of pre, flair and post there are; FLAIR stands in for the others.
     warnings
         What makes a prediction less trustworthy, one sentence each.
     """
@@ -42,6 +47,7 @@ class VolumeInput:
     flair: NiftiImage | DicomImage
     images: NDArray[np.uint8]
     grid: AxialGrid
+    sequences: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -78,15 +84,30 @@ class VolumeStudy:
         """
         flair = _image(self.flair, self.series)
         stack, grid = to_axial(flair.volume)
-        pre, post = (self._other(source, flair.volume, grid) for source in (self.pre, self.post))
-        said = (*self.notes, *flair.warnings, *concerns(flair.volume))
-        return VolumeInput(flair, to_channels(stack, pre, post), grid, said)
+        said = [*self.notes, *flair.warnings, *concerns(flair.volume)]
+        others: dict[str, NDArray[np.generic]] = {}
+        for name, words, source in (("pre", "before", self.pre), ("post", "after", self.post)):
+            if source is not None:
+                image = _image(source, None, only=True)
+                moved, covered = resample(image.volume, flair.volume)
+                said += [f"T1 {words} contrast: {warning}" for warning in image.warnings]
+                said += [f"T1 {words} contrast covers {covered:.0%} of FLAIR"] if covered < _WHOLE else []
+                others[name] = grid.slices(moved.array)
+        sequences = tuple(name for name in ("pre", "flair", "post") if name == "flair" or name in others)
+        return VolumeInput(flair, to_channels(stack, **others), grid, sequences, tuple(said))
 
-    @staticmethod
-    def _other(source: Source | None, flair: Volume, grid: AxialGrid) -> NDArray[np.generic] | None:
-        if source is None:
-            return None
-        return grid.slices(resample(_image(source, None, only=True).volume, flair).array)
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over the content of the files, wherever they lie; of DICOM over the images' identifiers.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read.
+        """
+        digest = hashlib.sha256(str(self.series).encode())
+        for source in (self.flair, self.pre, self.post):
+            digest.update(_content(source).encode() + b"\n")
+        return digest.hexdigest()
 
 
 Placed = list[tuple[VolumeStudy, PurePosixPath]]
@@ -98,6 +119,20 @@ def named_study(
 ) -> VolumeStudy:
     """Return the study of volumes that the user names one by one: NIfTI files, DICOM folders or zips."""
     return VolumeStudy(stem(place_of(flair)), flair, pre, post, series)
+
+
+def _content(source: Source | None) -> str:
+    if source is None:
+        return "none"
+    if isinstance(source, Path) and source.name.lower().endswith(nifti_file.SUFFIXES):
+        try:
+            return file_sha256(source)
+        except OSError as error:
+            raise DataError(
+                source, f"cannot be read ({error.strerror})", "a NIfTI file", "check its permissions"
+            ) from error
+    series = find_series(source) if isinstance(source, Path) else source
+    return " ".join(sorted(f"{frame.instance}/{frame.index}" for one in series for frame in one.frames))
 
 
 def _image(source: Source, series: str | None, *, only: bool = False) -> NiftiImage | DicomImage:

@@ -35,6 +35,7 @@ from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeInput, VolumeStudy
 from gliomask.reporting.measures import measure
+from gliomask.reporting.results_table import SUMMARY
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage, write_nifti
 from gliomask.volumes.slices import write_mask, write_probabilities
@@ -42,8 +43,8 @@ from gliomask.volumes.slices import write_mask, write_probabilities
 if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
 
-SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"
+CROPPED = "the head is small in the image: only the part around it was looked at, enlarged"
 NO_TUMOUR = "EMPTY MASK: no tumour found"
 
 
@@ -81,6 +82,14 @@ class Loaded(Protocol):
         """What makes a prediction less trustworthy."""
 
     @property
+    def source(self) -> str:
+        """Where FLAIR comes from: a file, a folder, or a series in one."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Which of pre, flair and post there were; FLAIR stands in for the others."""
+
+    @property
     def stems(self) -> Sequence[str]:
         """Name of each slice, for pictures."""
 
@@ -100,6 +109,19 @@ class LoadedSlices:
     truth: NDArray[np.bool_] | None
     spacing: Spacing | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Folder of the slices."""
+        return str(self.study.slices[0].image.parent)
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Channels that do not equal FLAIR, and FLAIR."""
+        alike = {
+            name: (self.images[..., place] == self.images[..., 1]).all() for name, place in (("pre", 0), ("post", 2))
+        }
+        return tuple(name for name in ("pre", "flair", "post") if not alike.get(name, False))
 
     @property
     def stems(self) -> list[str]:
@@ -143,6 +165,17 @@ class LoadedVolume:
     def warnings(self) -> tuple[str, ...]:
         """What is odd about the files and the geometry."""
         return self.volume.warnings
+
+    @property
+    def source(self) -> str:
+        """The file, or the place and the series."""
+        flair = self.volume.flair
+        return f"{flair.volume.source}: {flair.series}" if isinstance(flair, DicomImage) else str(flair.volume.source)
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """What the study has."""
+        return self.volume.sequences
 
     @property
     def stems(self) -> list[str]:
@@ -191,14 +224,15 @@ def load_study(study: Study | VolumeStudy) -> Loaded:
 def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: Keep) -> dict[str, Any] | None:
     """Return the summary of a study that this model has done in an earlier run; None if it is still to be done.
 
-    It is done if all masks that its summary names are there.
+    It is done if it was made from the same files, and all masks that its summary names are there.
 
     Raises
     ------
     UsageError
         If the results would lie among the slices, where the masks would pass for truth or replace it.
     DataError
-        If there are results of another model, or of this one with other options than are asked for now.
+        If there are results of other files, another model or other options than are asked for now; or a file of the
+        study cannot be read.
     """
     folder = out / study.name
     if isinstance(study, Study) and folder.resolve() in {item.image.resolve().parent for item in study.slices}:
@@ -212,6 +246,8 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
         raise _exists(folder / SUMMARY) from error
     if made_by != predictor.contract.onnx_sha256:
         raise _exists(folder / SUMMARY, f"exists already, made by {known.get('model')}")
+    if known.get("input_sha256") != study.fingerprint():
+        raise _exists(folder / SUMMARY, f"exists already, made from other files (of {known.get('source')})")
     if bool(known.get("flips")) != predictor.flips:
         raise _exists(folder / SUMMARY, f"exists already, made {'without' if predictor.flips else 'with'} --flips")
     if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
@@ -240,7 +276,8 @@ def predict_study(
     Returns
     -------
     dict
-        What ``summary.json`` holds: study, folder, masks (file names), slices, the values of `Measures`, dice over all
+        What ``summary.json`` holds: study, folder, source, input_sha256 (over the content of the files that were
+        used), sequences (those that were there), masks (file names), slices, the values of `Measures`, dice over all
         slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, flips, extras
         (what was written beside the masks), version, seconds; and skipped, whether it was done already.
 
@@ -265,12 +302,16 @@ def predict_study(
     pixel = (1.0, 1.0) if loaded.spacing is None else (loaded.spacing[1], loaded.spacing[2])
     prediction = predictor.predict(loaded.images, pixel=pixel)
     warnings = [*loaded.warnings, *loaded.write(folder, prediction, keep, predictor.contract.name)]
-    warnings += [said for said in (prediction.concern, NO_TUMOUR if prediction.is_empty else None) if said is not None]
+    seen = (CROPPED if prediction.cropped else None, prediction.concern, NO_TUMOUR if prediction.is_empty else None)
+    warnings += [said for said in seen if said is not None]
     _draw(folder, study.name, loaded, prediction, keep)
     counts = None if loaded.truth is None else count_slices(prediction.mask, loaded.truth, study.name)
     summary = {
         "study": study.name,
         "folder": str(folder),
+        "source": loaded.source,
+        "input_sha256": study.fingerprint(),
+        "sequences": list(loaded.sequences),
         "masks": [target.name for target in loaded.targets(folder) if target.is_file()],
         "slices": len(loaded.images),
         **measure(prediction, loaded.spacing).as_values(),

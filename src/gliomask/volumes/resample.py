@@ -12,8 +12,8 @@ _LEAST_OVERLAP = 0.5
 _EXPECTED = "a volume of the same patient in the same position"
 
 
-def resample(volume: Volume, grid: Volume) -> Volume:
-    """Return a volume on another's grid, by linear interpolation; nothing is registered.
+def resample(volume: Volume, grid: Volume) -> tuple[Volume, float]:
+    """Return a volume on another's grid, and which part of it is covered; nothing is registered.
 
     Parameters
     ----------
@@ -25,8 +25,10 @@ def resample(volume: Volume, grid: Volume) -> Volume:
     Returns
     -------
     Volume
-        float32, the volume's lowest value where the grid lies outside of it; the volume itself if it lies on the grid
-        already. Half a voxel beyond the outermost centres still counts as inside.
+        float32, by linear interpolation; the volume's lowest value where the grid lies outside of it. The volume itself
+        if it lies on the grid already. Half a voxel beyond the outermost centres still counts as inside.
+    float
+        0.5 to 1: the part of the grid that lies in the volume.
 
     Raises
     ------
@@ -38,15 +40,14 @@ def resample(volume: Volume, grid: Volume) -> Volume:
         cure = "register it to FLAIR first, and save both as NIfTI"
         raise DataError(volume.source, "another frame of reference than FLAIR's", _EXPECTED, cure)
     if volume.array.shape == grid.array.shape and np.allclose(volume.affine, grid.affine, atol=1e-4):
-        return volume
+        return volume, 1.0
     between = np.linalg.inv(volume.affine) @ grid.affine
     covered = _covered(between, grid.array.shape, volume.array.shape)
     if covered < _LEAST_OVERLAP:
         cure = "check that it is the same examination, or leave it out"
         raise DataError(volume.source, f"a volume that covers {covered:.0%} of FLAIR", _EXPECTED, cure)
-    return Volume(
-        _linear(volume, between, grid.array.shape), grid.affine, "RAS", volume.source, volume.frame_of_reference
-    )
+    values = _linear(volume, between, grid.array.shape)
+    return Volume(values, grid.affine, "RAS", volume.source, volume.frame_of_reference), covered
 
 
 def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple[int, ...]) -> float:

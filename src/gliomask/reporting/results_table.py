@@ -1,0 +1,89 @@
+"""The table of all results in a folder, with what failed. Knows nothing of how a result is made."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gliomask.errors import DataError
+from gliomask.files import whole_file
+
+SUMMARY = "summary.json"
+"""Of a study, in its folder; of all studies, in the folder of those."""
+TABLE = "summary.csv"
+_LISTS = ("masks", "warnings", "extras", "sequences")
+
+
+def require_own_table(out: Path) -> None:
+    """Make sure that no table but one of ours is written over.
+
+    Raises
+    ------
+    DataError
+        If there is a file of that name that is something else.
+    """
+    for path in (out / SUMMARY, out / TABLE):
+        if path.exists() and not _is_own(path):
+            raise DataError(path, "exists already and is no table of results", "a new file", "choose another --out")
+
+
+def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]]) -> None:
+    """Write ``summary.json`` and ``summary.csv`` of all results in a folder by name, those of earlier calls among them.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    results
+        Summaries of the studies of this call.
+    failures
+        Studies, or files, of this call that have no result, and why.
+    """
+    rows: list[dict[str, Any]] = [{"study": name, "status": "failed", "error": error} for name, error in failures]
+    named = {row["study"] for row in rows} | {result["study"] for result in results}
+    for result in [*results, *(old for old in _earlier(out) if old["study"] not in named)]:
+        values = {key: value for key, value in result.items() if key not in {"study", "skipped"}}
+        rows.append({"study": result["study"], "status": "done", "error": None, **values})
+    rows.sort(key=lambda row: str(row["study"]))
+    with whole_file(out / SUMMARY) as part:
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    with (
+        whole_file(out / TABLE) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        table = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), restval="")
+        table.writeheader()
+        table.writerows(_texts(row) for row in rows)
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands in the cells."""
+    texts = {name: "; ".join(row[name]) for name in _LISTS if name in row}
+    if row.get("spacing_mm"):
+        texts["spacing_mm"] = " x ".join(f"{each:g}" for each in row["spacing_mm"])
+    return {**row, **texts}
+
+
+def _earlier(out: Path) -> Iterator[dict[str, Any]]:
+    """Yield what summary.json says in the folder of each study; folders without one are left alone."""
+    for path in sorted(out.glob(f"*/{SUMMARY}")):
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(values, dict) and {"study", "masks", "model_sha256"} <= values.keys():
+            yield values
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.name == TABLE:
+            return text.startswith("study,")
+        rows = json.loads(text)
+        return isinstance(rows, list) and all(isinstance(row, dict) and "study" in row for row in rows)
+    except (OSError, ValueError):
+        return False
