@@ -34,5 +34,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,dicom]'
 	touch $@
 
-clean:  ## everything that was made
-	rm -rf $(VENV) demo runs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## everything that was made, but not the runs
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

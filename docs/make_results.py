@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.pair:
         parts += comparison(read_models(options.pair), options.out / "results")
     if options.leak is not None:
+        (options.out / "results").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(options.leak / "leak.png", options.out / "results" / "leak.png")
         told = (options.leak / "leak.md").read_text(encoding="utf-8").strip()
         parts += ["## The leak\n", f"{told}\n", "![Dice of every patient, trained both ways](results/leak.png)\n"]

@@ -150,5 +150,5 @@ def test_missing_highdicom_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     import sys
 
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    with pytest.raises(MissingExtraError, match=r"gliomask\[dicom\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[dicom\]"):
         write(tmp_path / "seg.dcm", tumour(), series_of(tmp_path / "in", "single"))

@@ -87,5 +87,5 @@ def test_empty_download_is_an_error(tmp_path: Path, archive: Path, monkeypatch: 
 
 def test_missing_kagglehub_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(MissingExtraError, match=r"gliomask\[fetch\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[fetch\]"):
         fetch(tmp_path / "lgg")

@@ -141,13 +141,14 @@ def slices_per_second(predictor: Predictor) -> float:
 
 def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabytes: float, made_by: str) -> str:
     """Return the model card, Markdown."""
-    environment = jinja2.Environment(
+    environment = describe_environment()
+    page = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - no HTML
     )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return page.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         contract=contract,
         config=made[-1].run.config(),
         folds=made[-1].folds.config(),
@@ -160,7 +161,8 @@ def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabyt
         losses=scores.losses(),
         calibration_error=scores.calibration_error(),
         megabytes=megabytes,
-        processor=describe_environment()["processor"],
+        processor=environment["processor"],
+        cores=environment["cores"],
         commands=list(commands(made)),
         made_by=made_by,
     )

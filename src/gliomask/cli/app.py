@@ -1,7 +1,8 @@
 """Finds the command, parses its options, runs it, and turns errors into one line and an exit status.
 
 Knows the commands' names and nothing of what they do; a command's module is imported when it is asked for.
-Exit status: 0 done, 1 some or all inputs failed (listed), 2 wrong usage.
+Exit status: 0 done, 1 inputs failed or the index found problems (listed), 2 wrong usage or a missing extra, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ COMMANDS = {
     "report": "one HTML page about a run: scores, curves, patients, missed tumours",
     "radiogenomics": "the shape of tumours against their molecular subtypes, manual and predicted",
     "leak": "what a split by slice adds to the score: trains both ways, scores the same slices",
-    "predict": "masks and pictures for slices",
+    "predict": "masks and pictures for slices, NIfTI and DICOM",
     "export": "export a run's best weights again",
     "models": "the models that come with gliomask, and the networks that can be trained",
 }

@@ -31,7 +31,7 @@ class EvaluateOptions(OutputOptions):
     """
 
     data: tyro.conf.Positional[Path]
-    """Folder in the Kaggle layout."""
+    """Folder in the Kaggle layout (see `gliomask index --help`)."""
     model: str | None = None
     """Run folder (also of a cross-validation), a model.onnx with its model.json beside it, or a bundled model."""
     masks: Path | None = None

@@ -24,7 +24,7 @@ class ExploreOptions(OutputOptions):
     """Draw the distribution of positive and negative slices, patients, institutions, samples, masks, augmentations."""
 
     data: tyro.conf.Positional[Path]
-    """Folder in the Kaggle layout."""
+    """Folder in the Kaggle layout (see `gliomask index --help`)."""
     out: Path = Path("explore")
     """Folder for the figures."""
     recipe: RecipeName = "default"

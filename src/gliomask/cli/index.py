@@ -23,7 +23,8 @@ class IndexOptions(OutputOptions):
     """List the patients of a folder of slices, and every problem with its cure (exit status 1 if there is any)."""
 
     data: tyro.conf.Positional[Path]
-    """Folder in the Kaggle layout: DATA/<patient>/<patient>_<n>.tif and <patient>_<n>_mask.tif."""
+    """Folder in the Kaggle layout: PATIENT/PATIENT_<n>.tif (or .png) and PATIENT_<n>_mask.tif, with any name of the
+    patients; perhaps a data.csv with a column Patient."""
     out: Path | None = None
     """Write the table of patients to this CSV file."""
 

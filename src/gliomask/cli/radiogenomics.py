@@ -29,7 +29,7 @@ class RadiogenomicsOptions(OutputOptions):
     """
 
     data: tyro.conf.Positional[Path]
-    """Folder in the Kaggle layout."""
+    """Folder in the Kaggle layout (see `gliomask index --help`)."""
     masks: Path | None = None
     """Folder of predicted masks, such as RUN/out-of-fold/masks that `gliomask evaluate` wrote, where no patient was
     predicted by a model that had seen it."""

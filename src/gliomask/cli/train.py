@@ -29,15 +29,15 @@ class TrainOptions(OutputOptions):
     """
 
     data: tyro.conf.Positional[Path]
-    """Folder in the Kaggle layout."""
+    """Folder in the Kaggle layout (see `gliomask index --help`)."""
     name: str = "0"
     """Name of the run; its folder is RUNS/NAME. Folds are in RUNS/NAME/fold0 and so on."""
     runs: Path = Path("runs")
     """Folder of the runs."""
     from_: Annotated[str, tyro.conf.arg(name="from")] = "none"
     """Go on from a trained model: a bundled model's name (`gliomask models`), a run folder or a model.onnx; or, with
-    --folds, each fold from the same fold of that folder. Network, image size, normalisation and threshold are that
-    model's, if not given."""
+    --folds, each fold from the same fold of that folder. The network is that model's; image size, normalisation and
+    threshold, too, if not given. Whom it has seen, no new split makes unseen: evaluate says how many."""
     config: Path | None = None
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False

@@ -45,7 +45,7 @@ def load_engine(
         ONNX file with input ``slices`` (B, 3, size, size) float32 and output ``logits`` (B, 1, size, size) float32.
     engine
         ``auto`` takes OpenVINO where it is installed and the processor multiplies matrices of bfloat16 (AMX or
-        AVX-512), which it then uses; ONNX Runtime everywhere else. See docs/performance.md for what each reaches.
+        AVX-512), which it then uses; ONNX Runtime everywhere else. See docs/prediction.md.
     device
         ``cuda`` needs ONNX Runtime's GPU package in place of the ordinary one.
     batch_size
