@@ -218,6 +218,46 @@ def test_missing_doubled_and_uneven_slices_are_refused(tmp_path: Path) -> None:
     assert "do not lie on a line" in refusal(tmp_path / "line")
 
 
+def warnings_without(folder: Path, *missing: int, **changes: Any) -> tuple[str, ...]:
+    for path in np.array(write_series(folder, values(shape=(9, 8, 12)), AFFINE, **changes))[list(missing)]:
+        path.unlink()
+    return read(folder).warnings
+
+
+def test_slices_further_apart_than_their_header_says_are_said(tmp_path: Path) -> None:
+    (said,) = warnings_without(tmp_path / "a", *range(1, 12, 2))
+    assert said == "slices are 11 mm apart where the header says 5.5 mm; some may be missing"
+    assert "38.5 mm apart" in warnings_without(tmp_path / "b", *range(1, 7), *range(8, 12))[-1]
+    assert "11 mm apart" in warnings_without(tmp_path / "c", *range(1, 12, 2), SpacingBetweenSlices=None)[0]
+    assert warnings_without(tmp_path / "d", *range(1, 12, 2), SpacingBetweenSlices=None, SliceThickness=None) == ()
+    assert warnings_without(tmp_path / "e", SpacingBetweenSlices="3.7") == ()
+
+
+def test_images_missing_by_their_own_count_are_said(tmp_path: Path) -> None:
+    words = "{} images of a series that should have {} by its own numbers; some are missing"
+    assert warnings_without(tmp_path / "a", 0, 1) == (words.format(10, 12),)
+    assert warnings_without(tmp_path / "b", *range(5, 12), ImagesInAcquisition=12) == (words.format(5, 12),)
+    assert warnings_without(tmp_path / "c", ImagesInAcquisition=13, InstanceNumber=None) == (words.format(12, 13),)
+
+
+def test_ordinary_series_are_not_called_incomplete(tmp_path: Path) -> None:
+    assert warnings_without(tmp_path / "a", ImagesInAcquisition=12) == ()
+    assert warnings_without(tmp_path / "b", ImagesInAcquisition=24) == ()  # two echoes in two series
+    assert warnings_without(tmp_path / "c", ImagesInAcquisition=6) == ()  # two packages
+    assert warnings_without(tmp_path / "d", InstanceNumber=7) == ()
+    for name, step, start in (("e", 2, 2), ("f", 1, 13), ("g", 1, 101), ("h", -1, 12)):
+        for index, path in enumerate(write_series(tmp_path / name, values(shape=(9, 8, 12)), AFFINE)):
+            dataset = dcmread(path)
+            dataset.InstanceNumber = start + step * index
+            dataset.save_as(path)
+        assert read(tmp_path / name).warnings == ()
+
+
+def test_several_frames_where_one_is_allowed_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE, NumberOfFrames=6)
+    assert "6 frames in an MR object of the kind that holds one image" in refusal(tmp_path)
+
+
 def test_slightly_uneven_slices_are_said(tmp_path: Path) -> None:
     move(write_series(tmp_path, values(), AFFINE)[2], 0.2)
     image = read(tmp_path)

@@ -31,6 +31,7 @@ _TAGS = (
     "PatientName", "SeriesNumber", "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImageOrientationPatient",
     "ImagePositionPatient", "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    "InstanceNumber", "ImagesInAcquisition",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 
@@ -58,6 +59,8 @@ class DicomFrame:
         Spacing between slices, or thickness of the slice, in mm; None if neither is there.
     slope, intercept
         Turn stored values into those that count.
+    place, acquired
+        Number of the image in its series, and how many images were acquired with it; None if the file does not say.
     """
 
     part: Part
@@ -76,6 +79,8 @@ class DicomFrame:
     thickness: float | None
     slope: float
     intercept: float
+    place: int | None = None
+    acquired: int | None = None
 
 
 def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
@@ -165,7 +170,12 @@ def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...
         raise DataError(str(part), "a damaged or cut-off DICOM file", IMAGE, "copy or export it again")
     if "LOCALIZER" in [str(word).upper() for word in dataset.get("ImageType") or ()]:
         return ()
-    return _multi_frame(part, dataset) if kind in _MULTI_FRAME else (_frame(part, 0, *[dataset] * 5),)
+    if kind in _MULTI_FRAME:
+        return _multi_frame(part, dataset)
+    if (count := int(dataset.get("NumberOfFrames") or 1)) != 1:
+        found = f"{count} frames in an MR object of the kind that holds one image"
+        raise DataError(str(part), found, IMAGE, "export it again, as single images or as enhanced MR")
+    return (_frame(part, 0, *[dataset] * 5),)
 
 
 def _multi_frame(part: Part, dataset: Any) -> tuple[DicomFrame, ...]:
@@ -214,7 +224,17 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
         thickness=abs(float(thickness)) if thickness else None,
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
+        place=_count(dataset, "InstanceNumber"),
+        acquired=_count(dataset, "ImagesInAcquisition"),
     )
+
+
+def _count(dataset: Any, name: str) -> int | None:
+    """Return a number that is good to know, or None if it is absent or none."""
+    try:
+        return int(dataset.get(name))
+    except (TypeError, ValueError):
+        return None
 
 
 def _vector(values: Any, length: int) -> Vector:
