@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from dicom_builders import SECRETS, save, uid, write_enhanced, write_series
 from gliomask.errors import DataError
@@ -98,6 +105,29 @@ def test_folder_zip_and_multi_frame_give_the_same(tmp_path: Path) -> None:
         assert np.allclose(image.volume.affine, AFFINE, atol=1e-9)
         assert image.warnings == ()
         assert image.series.is_flair()
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("meta", [False, True])
+def test_files_without_preamble_are_read(tmp_path: Path, meta: bool, implicit: bool) -> None:
+    """As old archives keep them: the data set alone, or after its meta information, and a name that says nothing."""
+    for number, path in enumerate(write_series(tmp_path, values(), AFFINE)):
+        dataset = dcmread(path)
+        path.unlink()
+        if meta:
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            dataset.save_as(path, enforce_file_format=True)
+            (tmp_path / f"im{number}").write_bytes(path.read_bytes()[128 + 4 :])
+            path.unlink()
+        else:
+            plain = Dataset()
+            plain.update(dataset)
+            plain.save_as(tmp_path / f"im{number}", implicit_vr=implicit, little_endian=True)
+    (tmp_path / "foreign").write_bytes(b"\x08\0" + bytes(range(256)) * 9)
+    assert (tmp_path / "im0").read_bytes()[:2] == (b"\x02\0" if meta else b"\x08\0")
+    image = read(tmp_path)
+    assert np.array_equal(image.volume.array, values())
+    assert image.warnings == ()
 
 
 def test_slope_and_intercept_count(tmp_path: Path) -> None:

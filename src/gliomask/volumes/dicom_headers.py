@@ -19,7 +19,8 @@ from gliomask.volumes.archive import Part, contents_or_errors
 IMAGE = "an MR image in DICOM"
 """Words for errors."""
 
-_MAGIC, _MAGIC_AT = b"DICM", 128
+_STARTS = ((b"DICM", 128), (b"\x08\0", 0), (b"\x02\0", 0))  # after a preamble; without one, the first group
+_KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it tells a file without preamble
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
@@ -85,17 +86,28 @@ class DicomFrame:
 
 def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
     """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over."""
-    for part, content in contents_or_errors(parts, _MAGIC, _MAGIC_AT):
-        if isinstance(content, DataError):
-            yield part, content
-        elif content:
-            try:
-                yield part, read_frames(part, content)
-            except DataError as error:
-                yield part, error
-        elif str(part).lower().endswith(_SUFFIXES):
+    left = list(parts)
+    for start, at in _STARTS:
+        foreign = []
+        for part, content in contents_or_errors(left, start, at):
+            if isinstance(content, DataError):
+                yield part, content
+            elif content and (at or _KINDS in content[:_KINDS_WITHIN]):
+                yield part, _frames_or_error(part, content)
+            else:
+                foreign.append(part)
+        left = foreign
+    for part in left:
+        if str(part).lower().endswith(_SUFFIXES):
             found = "no DICOM file in spite of its name, or empty, or damaged at its start"
             yield part, DataError(str(part), found, IMAGE, "copy it again, or move it away")
+
+
+def _frames_or_error(part: Part, content: bytes) -> tuple[DicomFrame, ...] | DataError:
+    try:
+        return read_frames(part, content)
+    except DataError as error:
+        return error
 
 
 def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
@@ -159,7 +171,7 @@ def _header(content: bytes) -> tuple[Any, bool]:
         return tag >= _PIXEL_DATA
 
     tags: Any = [Tag(name) for name in _TAGS]
-    return read_partial(io.BytesIO(content), at_pixels, specific_tags=tags), reached
+    return read_partial(io.BytesIO(content), at_pixels, force=True, specific_tags=tags), reached
 
 
 def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...]:

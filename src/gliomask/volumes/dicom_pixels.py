@@ -68,10 +68,14 @@ def _decode(part: Part, content: bytes, shape: tuple[int, int]) -> NDArray[Any]:
     """Return (frames, rows, columns) of stored values."""
     from pydicom import dcmread  # noqa: PLC0415 - slow to import
     from pydicom.pixels import pixel_array  # type: ignore[attr-defined]  # noqa: PLC0415
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian  # noqa: PLC0415
 
     try:
         with quiet_pydicom():
-            dataset = dcmread(io.BytesIO(content))
+            dataset = dcmread(io.BytesIO(content), force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:  # without preamble: as it was read
+                implicit = dataset.original_encoding[0]
+                dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             _check_image(part, dataset, shape)
             _check_compression(part, dataset, shape)
             decoded = np.asarray(pixel_array(dataset))

@@ -138,7 +138,7 @@ def _headers(parts: Sequence[Any]) -> list[Dataset]:
     from pydicom import dcmread  # noqa: PLC0415 - slow to import
 
     with quiet_pydicom():
-        return [dcmread(BytesIO(content), stop_before_pixels=True) for _, content in contents(parts)]
+        return [dcmread(BytesIO(content), stop_before_pixels=True, force=True) for _, content in contents(parts)]
 
 
 def _segmentation(
