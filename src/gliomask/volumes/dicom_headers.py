@@ -6,7 +6,6 @@ Identifiers are compared, never shown: no error repeats a value of the file, nor
 from __future__ import annotations
 
 import io
-import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 from gliomask.errors import DataError
 from gliomask.volumes.archive import Part, contents_or_errors
+from gliomask.volumes.silence import muted, shared
 
 IMAGE = "an MR image in DICOM"
 """Words for errors."""
@@ -143,19 +143,15 @@ def damaged_dicom(part: Part, error: Exception) -> DataError:
     return DataError(str(part), found, IMAGE, "copy or export it again")
 
 
+@shared
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning about, logging, or checking values that are not used."""
+    """Keep pydicom and highdicom from warning about, logging, or checking values that are not used."""
     from pydicom.config import disable_value_validation  # noqa: PLC0415 - slow to import
 
-    logger = logging.getLogger("pydicom")
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
+    with muted("pydicom", "highdicom"), warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _header(content: bytes) -> tuple[Any, bool]:
