@@ -253,10 +253,10 @@ def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     normal = _normal(series.frames[0])
     if not np.isfinite(positions).all() or not np.isclose(np.linalg.norm(normal), 1, atol=0.01):
         raise DataError(series.source, "slices without a sensible position or direction", _SERIES, "export them again")
-    thickness = series.frames[0].thickness
+    stated = series.frames[0].step
     if len(positions) == 1:
-        said = () if thickness else ("the thickness of the only slice is not known; it is taken as 1 mm",)
-        return normal * (thickness or 1.0), said
+        said = () if stated else ("the thickness of the only slice is not known; it is taken as 1 mm",)
+        return normal * (stated or 1.0), said
     gaps = np.diff(positions @ normal)
     usual = float(np.percentile(gaps, 50, method="lower"))  # of two, the smaller: the other may be a gap
     _check_gaps(series, gaps, usual)
@@ -264,16 +264,16 @@ def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     strays = positions - positions[0] - np.arange(len(positions))[:, None] * step
     if float(np.abs(strays - np.outer(strays @ normal, normal)).max()) > _OFF_LINE:
         raise DataError(series.source, "slices that do not lie on a line", _SERIES, "choose slices of one series")
-    return step, _odd_gaps(gaps, usual, thickness)
+    return step, _odd_gaps(gaps, usual, stated)
 
 
-def _odd_gaps(gaps: NDArray[np.float64], usual: float, thickness: float | None) -> tuple[str, ...]:
+def _odd_gaps(gaps: NDArray[np.float64], usual: float, stated: float | None) -> tuple[str, ...]:
     said = []
     worst = float(np.abs(gaps - usual).max()) / usual
     if worst > _SLIGHTLY_UNEVEN:
         said.append(f"slices are unevenly spaced by up to {worst:.0%}; their mean distance is taken")
-    if thickness is not None and usual > _MISSING * thickness:
-        said.append(f"slices are {usual:.4g} mm apart where the header says {thickness:.4g} mm; some may be missing")
+    if stated is not None and usual > _MISSING * stated:
+        said.append(f"slices are {usual:.4g} mm apart where the header says {stated:.4g} mm; some may be missing")
     return tuple(said)
 
 

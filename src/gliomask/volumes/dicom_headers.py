@@ -19,12 +19,14 @@ from gliomask.volumes.silence import muted, shared
 IMAGE = "an MR image in DICOM"
 """Words for errors."""
 
+MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
+"""Enhanced MR, legacy converted enhanced MR."""
+
 _STARTS = ((b"DICM", 128), (b"\x08\0", 0), (b"\x02\0", 0))  # after a preamble; without one, the first group
 _KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it tells a file without preamble
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
-_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # enhanced, legacy converted enhanced
 _PIXEL_DATA = 0x7FE00010
 _TAGS = (
     "SpecificCharacterSet",
@@ -56,8 +58,8 @@ class DicomFrame:
     pixel_spacing, orientation, position
         Distance between rows and between columns in mm, direction of a row and of a column, and centre of the first
         pixel, in LPS.
-    thickness
-        Spacing between slices, or thickness of the slice, in mm; None if neither is there.
+    spacing, thickness
+        Distance between slices, and thickness of the slice, as the header has them, in mm; None if it has not.
     slope, intercept
         Turn stored values into those that count.
     place, acquired
@@ -77,11 +79,17 @@ class DicomFrame:
     pixel_spacing: Vector
     orientation: Vector
     position: Vector
+    spacing: float | None
     thickness: float | None
     slope: float
     intercept: float
     place: int | None = None
     acquired: int | None = None
+
+    @property
+    def step(self) -> float | None:
+        """How far the next slice should be away, in mm: the distance between slices, else their thickness."""
+        return self.spacing or self.thickness
 
 
 def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
@@ -172,13 +180,13 @@ def _header(content: bytes) -> tuple[Any, bool]:
 
 def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...]:
     kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    if kind and kind != _SINGLE_FRAME and kind not in _MULTI_FRAME:
+    if kind and kind != _SINGLE_FRAME and kind not in MULTI_FRAME:
         return ()
     if not kind or not has_pixels:
         raise DataError(str(part), "a damaged or cut-off DICOM file", IMAGE, "copy or export it again")
     if "LOCALIZER" in [str(word).upper() for word in dataset.get("ImageType") or ()]:
         return ()
-    if kind in _MULTI_FRAME:
+    if kind in MULTI_FRAME:
         return _multi_frame(part, dataset)
     if (count := int(dataset.get("NumberOfFrames") or 1)) != 1:
         found = f"{count} frames in an MR object of the kind that holds one image"
@@ -211,7 +219,7 @@ def _multi_frame(part: Part, dataset: Any) -> tuple[DicomFrame, ...]:
 def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object keeps them
     part: Part, index: int, dataset: Any, measures: Any, orientation: Any, position: Any, transformation: Any
 ) -> DicomFrame:
-    thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
+    spacing, thickness = measures.get("SpacingBetweenSlices"), measures.get("SliceThickness")
     slope, intercept = transformation.get("RescaleSlope"), transformation.get("RescaleIntercept")
     number = dataset.get("SeriesNumber")
     named = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
@@ -229,6 +237,7 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
         pixel_spacing=_vector(measures.PixelSpacing, 2),
         orientation=_vector(orientation.ImageOrientationPatient, 6),
         position=_vector(position.ImagePositionPatient, 3),
+        spacing=abs(float(spacing)) if spacing else None,
         thickness=abs(float(thickness)) if thickness else None,
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
