@@ -139,6 +139,39 @@ def test_slope_and_intercept_count(tmp_path: Path) -> None:
         assert np.array_equal(array, (values() * 2.5 - 100).astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "pads", "changes"),
+    [
+        ("<i2", (-2000, -2000), {"PixelPaddingValue": -2000}),
+        ("<i2", (-32768, -32000), {"PixelPaddingValue": -32768, "PixelPaddingRangeLimit": -32000}),
+        ("<i2", (-32000, -32768), {"PixelPaddingValue": -32000, "PixelPaddingRangeLimit": -32768}),
+        ("<u2", (65535, 65535), {"PixelPaddingValue": 65535}),
+        ("<u2", (63536, 63536), {"PixelPaddingValue": -2000}),
+    ],
+)
+@pytest.mark.parametrize("slope", [1, 2])
+def test_padding_is_the_smallest_value_of_the_rest(
+    tmp_path: Path, dtype: str, pads: tuple[int, int], changes: dict[str, int], slope: int
+) -> None:
+    array = values() + 7
+    padded = np.zeros(SHAPE, np.bool_)
+    padded[:2], padded[:, -1, 2] = True, True
+    stored = array.astype(dtype)
+    stored[padded] = np.resize(pads, int(padded.sum()))
+    for path in write_series(tmp_path, stored, AFFINE, RescaleSlope=slope, RescaleIntercept=0):
+        dataset = dcmread(path)
+        for name, value in changes.items():
+            dataset.add_new(name, "SS" if value < 0 else "US", value)
+        dataset.save_as(path)
+    expected = np.where(padded, array[~padded].min(), array) * slope
+    assert np.array_equal(read(tmp_path).volume.array, expected)
+
+
+def test_image_of_padding_alone_is_left(tmp_path: Path) -> None:
+    write_series(tmp_path, np.full(SHAPE, 5, np.int16), AFFINE, PixelPaddingValue=5)
+    assert (read(tmp_path).volume.array == 5).all()
+
+
 @pytest.mark.parametrize("dtype", ["<i2", "<u2"])
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 @pytest.mark.parametrize("frames", ["many", "one"])
@@ -198,6 +231,36 @@ def test_flair_is_known_by_its_description(tmp_path: Path, description: str, fla
 def test_flair_may_be_named_by_the_protocol(tmp_path: Path) -> None:
     write_series(tmp_path, values(), AFFINE, SeriesDescription="", ProtocolName="FLAIR_longTR")
     assert choose_flair(find_series(tmp_path)).description == "FLAIR_longTR"
+
+
+def test_protocol_of_the_whole_examination_makes_no_flair(tmp_path: Path) -> None:
+    for number, words in enumerate(("Ax DWI", "Ax T2 FLAIR", "Ax T2 FSE", ""), start=1):
+        write_series(
+            tmp_path / str(number), values(), AFFINE, series=number, SeriesDescription=words,
+            ProtocolName="BRAIN TUMOR FLAIR DTI",
+        )  # fmt: skip
+    assert [one.is_flair() for one in find_series(tmp_path)] == [False, True, False, True]
+    assert choose_flair(find_series(tmp_path)).description == "Ax T2 FLAIR"
+    shutil.rmtree(tmp_path / "2")
+    shutil.rmtree(tmp_path / "4")
+    assert "no FLAIR series among" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("wanted", [None, "1", "flair"])
+def test_axial_stack_of_a_series_in_several_planes_is_taken(tmp_path: Path, wanted: str | None) -> None:
+    planes = ((0, 1, 2), (1, 2, 0), (0, 2, 1))
+    for number, axes in enumerate(planes):
+        for path in write_series(tmp_path / str(number), values(), affine_of(axes, (-1, -1, 1), SPACING)):
+            dataset = dcmread(path)
+            dataset.SOPInstanceUID = uid(0, 1, 10 * number + dataset.InstanceNumber)
+            dataset.InstanceNumber += 6 * number
+            dataset.save_as(path)
+    image = choose_flair(find_series(tmp_path), wanted).read()
+    assert np.array_equal(image.volume.array, values())
+    assert image.warnings == ("only the axial one of the series' 3 stacks of slices is taken",)
+    shutil.rmtree(tmp_path / "0")
+    with pytest.raises(DataError, match="2 "):
+        choose_flair(find_series(tmp_path), wanted)
 
 
 def test_choice_among_series(tmp_path: Path) -> None:

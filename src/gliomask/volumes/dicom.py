@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +96,18 @@ class DicomSeries:
         return f"series{number} ({description}; {len(self.frames)} slices, {self.plane})"
 
     def is_flair(self) -> bool:
-        """Tell by the description, the protocol and the sequence whether it is FLAIR (dark fluid, TIRM, ...)."""
-        words = [re.sub(r"[^a-z0-9]+", " ", words.lower()) for words in self.frames[0].description]
-        return any(_FLAIR.search(part) and not _T1.search(part) for part in words) and not _T1.search(words[0])
+        """Tell by the description whether it is FLAIR (dark fluid, TIRM, ...), by protocol and sequence if it has none.
+
+        A protocol may be that of the whole examination, and name FLAIR among others.
+        """
+        described = self.frames[0].description
+        words = described[:1] if self._is_described else described[1:]
+        parts = [re.sub(r"[^a-z0-9]+", " ", part.lower()) for part in words]
+        return any(_FLAIR.search(part) and not _T1.search(part) for part in parts)
+
+    @property
+    def _is_described(self) -> bool:
+        return bool(self.frames[0].description[0].strip())
 
     def read(self) -> DicomImage:
         """Read the voxels.
@@ -173,6 +182,11 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
     wanted
         Number of the series, or a part of its description, to choose it by; otherwise the description must tell.
 
+    Returns
+    -------
+    DicomSeries
+        Of a series whose slices lie in several planes the axial ones, with a remark.
+
     Raises
     ------
     DataError
@@ -182,8 +196,14 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
     if len({one.patient for one in series}) > 1:
         raise DataError(source, "images of several patients", "one patient", "give a folder for each patient")
     fitting = [one for one in series if (one.is_flair() if wanted is None else _is_wanted(one, wanted))]
+    if wanted is None:
+        fitting = [one for one in fitting if one._is_described] or fitting
     if len(fitting) == 1:
         return fitting[0]
+    axial = [one for one in fitting if one.plane == "axial"]
+    if len(axial) == 1 and len({one.frames[0].series for one in fitting}) == 1:
+        said = f"only the axial one of the series' {len(fitting)} stacks of slices is taken"
+        return replace(axial[0], remarks=(*axial[0].remarks, said))
     name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
     found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
     raise DataError(source, found, "one", "choose one by its number or description, or give its folder alone")
@@ -196,9 +216,8 @@ def _is_wanted(series: DicomSeries, wanted: str) -> bool:
 
 
 def _parallel(first: DicomFrame, second: DicomFrame) -> bool:
-    return np.allclose(first.orientation, second.orientation, atol=_SAME_DIRECTION) and np.allclose(
-        first.pixel_spacing, second.pixel_spacing, atol=_SAME_DIRECTION
-    )
+    one, other = (*first.orientation, *first.pixel_spacing), (*second.orientation, *second.pixel_spacing)
+    return all(abs(a - b) <= _SAME_DIRECTION for a, b in zip(one, other, strict=True))
 
 
 def _series(source: Path, frames: list[DicomFrame], remarks: tuple[str, ...]) -> DicomSeries:
