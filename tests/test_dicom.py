@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from dicom_builders import SECRETS, save, uid, write_enhanced, write_series
 from gliomask.errors import DataError
@@ -100,6 +107,29 @@ def test_folder_zip_and_multi_frame_give_the_same(tmp_path: Path) -> None:
         assert image.series.is_flair()
 
 
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("meta", [False, True])
+def test_files_without_preamble_are_read(tmp_path: Path, meta: bool, implicit: bool) -> None:
+    """As old archives keep them: the data set alone, or after its meta information, and a name that says nothing."""
+    for number, path in enumerate(write_series(tmp_path, values(), AFFINE)):
+        dataset = dcmread(path)
+        path.unlink()
+        if meta:
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+            dataset.save_as(path, enforce_file_format=True)
+            (tmp_path / f"im{number}").write_bytes(path.read_bytes()[128 + 4 :])
+            path.unlink()
+        else:
+            plain = Dataset()
+            plain.update(dataset)
+            plain.save_as(tmp_path / f"im{number}", implicit_vr=implicit, little_endian=True)
+    (tmp_path / "foreign").write_bytes(b"\x08\0" + bytes(range(256)) * 9)
+    assert (tmp_path / "im0").read_bytes()[:2] == (b"\x02\0" if meta else b"\x08\0")
+    image = read(tmp_path)
+    assert np.array_equal(image.volume.array, values())
+    assert image.warnings == ()
+
+
 def test_slope_and_intercept_count(tmp_path: Path) -> None:
     write_series(tmp_path / "one", values(), AFFINE, RescaleSlope="2.5", RescaleIntercept="-100")
     write_enhanced(tmp_path / "two" / "a.dcm", values(), AFFINE, slopes=(2.5, -100))
@@ -107,6 +137,39 @@ def test_slope_and_intercept_count(tmp_path: Path) -> None:
         array = read(tmp_path / folder).volume.array
         assert array.dtype == np.float32
         assert np.array_equal(array, (values() * 2.5 - 100).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "pads", "changes"),
+    [
+        ("<i2", (-2000, -2000), {"PixelPaddingValue": -2000}),
+        ("<i2", (-32768, -32000), {"PixelPaddingValue": -32768, "PixelPaddingRangeLimit": -32000}),
+        ("<i2", (-32000, -32768), {"PixelPaddingValue": -32000, "PixelPaddingRangeLimit": -32768}),
+        ("<u2", (65535, 65535), {"PixelPaddingValue": 65535}),
+        ("<u2", (63536, 63536), {"PixelPaddingValue": -2000}),
+    ],
+)
+@pytest.mark.parametrize("slope", [1, 2])
+def test_padding_is_the_smallest_value_of_the_rest(
+    tmp_path: Path, dtype: str, pads: tuple[int, int], changes: dict[str, int], slope: int
+) -> None:
+    array = values() + 7
+    padded = np.zeros(SHAPE, np.bool_)
+    padded[:2], padded[:, -1, 2] = True, True
+    stored = array.astype(dtype)
+    stored[padded] = np.resize(pads, int(padded.sum()))
+    for path in write_series(tmp_path, stored, AFFINE, RescaleSlope=slope, RescaleIntercept=0):
+        dataset = dcmread(path)
+        for name, value in changes.items():
+            dataset.add_new(name, "SS" if value < 0 else "US", value)
+        dataset.save_as(path)
+    expected = np.where(padded, array[~padded].min(), array) * slope
+    assert np.array_equal(read(tmp_path).volume.array, expected)
+
+
+def test_image_of_padding_alone_is_left(tmp_path: Path) -> None:
+    write_series(tmp_path, np.full(SHAPE, 5, np.int16), AFFINE, PixelPaddingValue=5)
+    assert (read(tmp_path).volume.array == 5).all()
 
 
 @pytest.mark.parametrize("dtype", ["<i2", "<u2"])
@@ -170,6 +233,36 @@ def test_flair_may_be_named_by_the_protocol(tmp_path: Path) -> None:
     assert choose_flair(find_series(tmp_path)).description == "FLAIR_longTR"
 
 
+def test_protocol_of_the_whole_examination_makes_no_flair(tmp_path: Path) -> None:
+    for number, words in enumerate(("Ax DWI", "Ax T2 FLAIR", "Ax T2 FSE", ""), start=1):
+        write_series(
+            tmp_path / str(number), values(), AFFINE, series=number, SeriesDescription=words,
+            ProtocolName="BRAIN TUMOR FLAIR DTI",
+        )  # fmt: skip
+    assert [one.is_flair() for one in find_series(tmp_path)] == [False, True, False, True]
+    assert choose_flair(find_series(tmp_path)).description == "Ax T2 FLAIR"
+    shutil.rmtree(tmp_path / "2")
+    shutil.rmtree(tmp_path / "4")
+    assert "no FLAIR series among" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("wanted", [None, "1", "flair"])
+def test_axial_stack_of_a_series_in_several_planes_is_taken(tmp_path: Path, wanted: str | None) -> None:
+    planes = ((0, 1, 2), (1, 2, 0), (0, 2, 1))
+    for number, axes in enumerate(planes):
+        for path in write_series(tmp_path / str(number), values(), affine_of(axes, (-1, -1, 1), SPACING)):
+            dataset = dcmread(path)
+            dataset.SOPInstanceUID = uid(0, 1, 10 * number + dataset.InstanceNumber)
+            dataset.InstanceNumber += 6 * number
+            dataset.save_as(path)
+    image = choose_flair(find_series(tmp_path), wanted).read()
+    assert np.array_equal(image.volume.array, values())
+    assert image.warnings == ("only the axial one of the series' 3 stacks of slices is taken",)
+    shutil.rmtree(tmp_path / "0")
+    with pytest.raises(DataError, match="2 "):
+        choose_flair(find_series(tmp_path), wanted)
+
+
 def test_choice_among_series(tmp_path: Path) -> None:
     for number, words in enumerate(("Ax T2", "Ax FLAIR", "Sag FLAIR", "Ax T1 FLAIR"), start=1):
         write_series(tmp_path / str(number), values(), AFFINE, series=number, SeriesDescription=words)
@@ -216,6 +309,46 @@ def test_missing_doubled_and_uneven_slices_are_refused(tmp_path: Path) -> None:
     assert "unevenly spaced slices, 4.5 to 6.5 mm apart" in refusal(tmp_path / "uneven")
     move(write_series(tmp_path / "line", values(), AFFINE)[2], 3, axis=0)
     assert "do not lie on a line" in refusal(tmp_path / "line")
+
+
+def warnings_without(folder: Path, *missing: int, **changes: Any) -> tuple[str, ...]:
+    for path in np.array(write_series(folder, values(shape=(9, 8, 12)), AFFINE, **changes))[list(missing)]:
+        path.unlink()
+    return read(folder).warnings
+
+
+def test_slices_further_apart_than_their_header_says_are_said(tmp_path: Path) -> None:
+    (said,) = warnings_without(tmp_path / "a", *range(1, 12, 2))
+    assert said == "slices are 11 mm apart where the header says 5.5 mm; some may be missing"
+    assert "38.5 mm apart" in warnings_without(tmp_path / "b", *range(1, 7), *range(8, 12))[-1]
+    assert "11 mm apart" in warnings_without(tmp_path / "c", *range(1, 12, 2), SpacingBetweenSlices=None)[0]
+    assert warnings_without(tmp_path / "d", *range(1, 12, 2), SpacingBetweenSlices=None, SliceThickness=None) == ()
+    assert warnings_without(tmp_path / "e", SpacingBetweenSlices="3.7") == ()
+
+
+def test_images_missing_by_their_own_count_are_said(tmp_path: Path) -> None:
+    words = "{} images of a series that should have {} by its own numbers; some are missing"
+    assert warnings_without(tmp_path / "a", 0, 1) == (words.format(10, 12),)
+    assert warnings_without(tmp_path / "b", *range(5, 12), ImagesInAcquisition=12) == (words.format(5, 12),)
+    assert warnings_without(tmp_path / "c", ImagesInAcquisition=13, InstanceNumber=None) == (words.format(12, 13),)
+
+
+def test_ordinary_series_are_not_called_incomplete(tmp_path: Path) -> None:
+    assert warnings_without(tmp_path / "a", ImagesInAcquisition=12) == ()
+    assert warnings_without(tmp_path / "b", ImagesInAcquisition=24) == ()  # two echoes in two series
+    assert warnings_without(tmp_path / "c", ImagesInAcquisition=6) == ()  # two packages
+    assert warnings_without(tmp_path / "d", InstanceNumber=7) == ()
+    for name, step, start in (("e", 2, 2), ("f", 1, 13), ("g", 1, 101), ("h", -1, 12)):
+        for index, path in enumerate(write_series(tmp_path / name, values(shape=(9, 8, 12)), AFFINE)):
+            dataset = dcmread(path)
+            dataset.InstanceNumber = start + step * index
+            dataset.save_as(path)
+        assert read(tmp_path / name).warnings == ()
+
+
+def test_several_frames_where_one_is_allowed_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE, NumberOfFrames=6)
+    assert "6 frames in an MR object of the kind that holds one image" in refusal(tmp_path)
 
 
 def test_slightly_uneven_slices_are_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import highdicom
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from pydicom.config import disable_value_validation
 
-from dicom_builders import uid, write_enhanced, write_series
+from dicom_builders import item, uid, write_enhanced, write_series
 from gliomask.errors import DataError, MissingExtraError
 from gliomask.volumes.dicom import DicomSeries, find_series
 from gliomask.volumes.dicom_seg import LABEL, read_dicom_seg, write_dicom_seg
@@ -28,6 +30,32 @@ def tumour() -> NDArray[np.bool_]:
     mask = np.zeros(SHAPE, np.bool_)
     mask[1:4, 2:7, 2] = mask[1:3, 2:5, 3] = True
     return mask
+
+
+EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator",
+)  # fmt: skip
+
+
+def changed(folder: Path, kind: str, change: Callable[[Dataset, int], None]) -> DicomSeries:
+    """Return a series whose files were changed one by one after they were written."""
+    series_of(folder, kind)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        dataset = dcmread(path)
+        change(dataset, number)
+        dataset.save_as(path)
+    return find_series(folder)[0]
+
+
+def assert_valid(path: Path) -> None:
+    command = shutil.which("dciodvfy")
+    if command is None:
+        pytest.skip("dciodvfy (of dicom3tools) is not installed")
+    done = subprocess.run([command, str(path)], check=False, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert [line for line in said.splitlines() if line.startswith("Error")] == []
+    assert "Segmentation" in said
 
 
 def series_of(folder: Path, kind: str) -> DicomSeries:
@@ -103,14 +131,110 @@ def test_empty_mask_keeps_its_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["single", "multi"])
 @pytest.mark.parametrize("mask", [tumour(), np.zeros(SHAPE, np.bool_)])
 def test_dciodvfy_reports_no_error(tmp_path: Path, kind: str, mask: NDArray[np.bool_]) -> None:
-    command = shutil.which("dciodvfy")
-    if command is None:
-        pytest.skip("dciodvfy (of dicom3tools) is not installed")
     write(tmp_path / "seg.dcm", mask, series_of(tmp_path / "in", kind))
-    done = subprocess.run([command, str(tmp_path / "seg.dcm")], check=False, capture_output=True, text=True)
-    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
-    assert errors == []
-    assert "Segmentation" in done.stdout + done.stderr
+    assert_valid(tmp_path / "seg.dcm")
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_may_be_empty_may_be_absent(tmp_path: Path, kind: str, value: str | None) -> None:
+    def change(dataset: Dataset, _number: int) -> None:
+        for name in EMPTY:
+            if value is None:
+                delattr(dataset, name)
+            else:
+                setattr(dataset, name, value)
+        dataset.pop("SliceThickness", None)
+
+    series = changed(tmp_path / "in", kind, change)
+    dataset = write(tmp_path / "seg.dcm", tumour(), series)
+    assert [str(dataset[name].value or "") for name in EMPTY] == [""] * len(EMPTY)
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert (measures.SliceThickness, measures.SpacingBetweenSlices) == (5.5, 5.5)
+    assert np.array_equal(read_dicom_seg(tmp_path / "seg.dcm", series), tumour())
+    assert_valid(tmp_path / "seg.dcm")
+
+
+def test_values_that_mean_nothing_are_left_empty(tmp_path: Path) -> None:
+    def change(dataset: Dataset, _number: int) -> None:
+        with disable_value_validation():
+            dataset.PatientSex, dataset.StudyDate, dataset.StudyTime = "X", "REMOVED", "REMOVED"
+
+    dataset = write(tmp_path / "seg.dcm", tumour(), changed(tmp_path / "in", "single", change))
+    assert [str(dataset[name].value or "") for name in ("PatientSex", "StudyDate", "StudyTime")] == [""] * 3
+    assert dataset.PatientID == "PATIENT-4711"
+    assert_valid(tmp_path / "seg.dcm")
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_frame_of_reference_without_name_gets_one(tmp_path: Path, kind: str) -> None:
+    series = changed(tmp_path / "in", kind, lambda dataset, _number: delattr(dataset, "FrameOfReferenceUID"))
+    first, second = (write(tmp_path / name, tumour(), series) for name in ("a.dcm", "b.dcm"))
+    assert first.FrameOfReferenceUID == second.FrameOfReferenceUID
+    assert first.FrameOfReferenceUID not in ("", uid(0, 99))
+    assert np.array_equal(read_dicom_seg(tmp_path / "a.dcm", series), tumour())
+    assert_valid(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("characters", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        (None, "Miller^Joe"),
+    ],
+)
+def test_names_in_any_characters_come_through(tmp_path: Path, characters: Any, name: str) -> None:
+    def change(dataset: Dataset, _number: int) -> None:
+        if characters is not None:
+            dataset.SpecificCharacterSet = characters
+        dataset.PatientName, dataset.StudyDescription = name, name.rsplit("=", maxsplit=1)[-1]
+
+    dataset = write(tmp_path / "seg.dcm", tumour(), changed(tmp_path / "in", "single", change))
+    assert (dataset.PatientName, dataset.StudyDescription) == (name, name.rsplit("=", maxsplit=1)[-1])
+    assert_valid(tmp_path / "seg.dcm")
+
+
+def test_stack_of_a_file_that_holds_another(tmp_path: Path) -> None:
+    """Frames of the file are counted from its first, and orientation and spacing may be given frame by frame."""
+
+    def change(dataset: Dataset, _number: int) -> None:
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        measures, axial = shared.PixelMeasuresSequence, shared.PlaneOrientationSequence
+        del shared.PixelMeasuresSequence, shared.PlaneOrientationSequence
+        other = item(ImageOrientationPatient=["0", "1", "0", "0", "0", "-1"])
+        for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+            frame.PixelMeasuresSequence = measures
+            frame.PlaneOrientationSequence = axial if number % 2 else other
+            if number % 2 == 0:
+                frame.PlanePositionSequence = item(ImagePositionPatient=[str(5.0 * number), "0", "0"])
+
+    changed(tmp_path / "in", "multi", change)
+    (series,) = (one for one in find_series(tmp_path / "in") if one.plane == "axial")
+    assert [frame.index for frame in series.frames] == [3, 1, 5]  # slices 0, 1 and 4
+    mask = tumour()[:, :, 1:4]
+    dataset = write(tmp_path / "seg.dcm", mask, series)
+    named = [
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        for frame in dataset.PerFrameFunctionalGroupsSequence
+    ]
+    assert sorted(named) == [2, 6]
+    assert np.array_equal(read_dicom_seg(tmp_path / "seg.dcm", series), mask)
+    assert_valid(tmp_path / "seg.dcm")
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_one_slice(tmp_path: Path, kind: str) -> None:
+    array = np.ones((9, 8, 1), np.int16)
+    if kind == "single":
+        write_series(tmp_path / "in", array, AFFINE)
+    else:
+        write_enhanced(tmp_path / "in" / "a.dcm", array, AFFINE)
+    (series,) = find_series(tmp_path / "in")
+    write(tmp_path / "seg.dcm", tumour()[:, :, 2:3], series)
+    assert np.array_equal(read_dicom_seg(tmp_path / "seg.dcm", series), tumour()[:, :, 2:3])
 
 
 def test_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
@@ -136,7 +260,7 @@ def test_images_without_a_patient_are_refused(tmp_path: Path) -> None:
         dataset = dcmread(frame.part.path)
         del dataset.StudyInstanceUID
         dataset.save_as(frame.part.path)
-    with pytest.raises(DataError, match="without what a segmentation must repeat"):
+    with pytest.raises(DataError, match="images without StudyInstanceUID"):
         write(tmp_path / "seg.dcm", tumour(), series)
 
 

@@ -75,7 +75,7 @@ def test_nifti_and_dicom_of_a_volume_are_the_same_input(tmp_path: Path) -> None:
         assert np.array_equal(one.images, np.stack([axial(1)] * 3, axis=-1))
         assert one.grid.spacing == pytest.approx((5.5, 0.5, 0.75))
         assert np.array_equal(one.grid.back(one.images[..., 1]), to_uint8(values(1)))
-        assert [sentence.split(" ")[1] for sentence in one.warnings] == ["field"]  # the phantom is tiny
+        assert [sentence.split(" ")[1] for sentence in one.warnings] == ["field", "cover"]  # the phantom is tiny
 
 
 def test_bids_partners_are_found(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ def test_plane_is_told_by_the_thickest_axis(axes: Any, spacing: Any, plane: str 
         (rotation(35) @ np.diag([1, 1, 1, 1]), (200, 200, 200), ("turned by 35 degrees",)),
         (np.array([[1, 0, 0, 0], [0, 1, 0.5, 0], [0, 0, 5, 0], [0, 0, 0, 1]]), (200, 200, 20), ("5.7 degrees off",)),
         (np.diag([1, 1, 5, 1]), (200, 90, 20), ("field of view of 200 x 90 mm",)),
+        (np.diag([1, 1, 5, 1]), (240, 240, 4), ("slices cover 20 mm from bottom to top",)),
+        (np.diag([1, 1, 5, 1]), (240, 240, 1), ()),
+        (np.diag([5, 1, 1, 1]), (30, 200, 90), ("sagittal acquisition", "slices cover 90 mm")),
     ],
 )
 def test_concerns_are_said(affine: Any, shape: Any, said: tuple[str, ...]) -> None:

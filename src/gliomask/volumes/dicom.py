@@ -5,9 +5,10 @@ Descriptions of series are shown, names and identifiers of patients never are.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ _T1 = re.compile(r"\bt1")  # "T1 FLAIR" is a T1-weighted sequence
 _SAME_DIRECTION = 1e-3
 _SAME_PLACE = 1e-3  # mm
 _UNEVEN, _SLIGHTLY_UNEVEN = 0.1, 0.01  # of the distance between slices
-_MISSING = 1.5  # of the distance between slices
+_MISSING = 1.5  # of the distance between slices, as they lie or as the header has it
 _OFF_LINE = 1.0  # mm
 
 
@@ -59,13 +60,13 @@ class DicomSeries:
         Folder, zip or file that was searched.
     frames
         At least one; copies of an image are left out.
-    copies
-        How many copies were left out.
+    remarks
+        What is odd about how it was found, one sentence each.
     """
 
     source: Path
     frames: tuple[DicomFrame, ...] = field(repr=False)
-    copies: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -95,9 +96,18 @@ class DicomSeries:
         return f"series{number} ({description}; {len(self.frames)} slices, {self.plane})"
 
     def is_flair(self) -> bool:
-        """Tell by the description, the protocol and the sequence whether it is FLAIR (dark fluid, TIRM, ...)."""
-        words = [re.sub(r"[^a-z0-9]+", " ", words.lower()) for words in self.frames[0].description]
-        return any(_FLAIR.search(part) and not _T1.search(part) for part in words) and not _T1.search(words[0])
+        """Tell by the description whether it is FLAIR (dark fluid, TIRM, ...), by protocol and sequence if it has none.
+
+        A protocol may be that of the whole examination, and name FLAIR among others.
+        """
+        described = self.frames[0].description
+        words = described[:1] if self._is_described else described[1:]
+        parts = [re.sub(r"[^a-z0-9]+", " ", part.lower()) for part in words]
+        return any(_FLAIR.search(part) and not _T1.search(part) for part in parts)
+
+    @property
+    def _is_described(self) -> bool:
+        return bool(self.frames[0].description[0].strip())
 
     def read(self) -> DicomImage:
         """Read the voxels.
@@ -112,8 +122,7 @@ class DicomSeries:
         volume = Volume(
             values.transpose(2, 1, 0), affine, "LPS", str(self.source), self.frames[0].frame_of_reference
         )  # fmt: skip
-        copies = (f"{self.copies} image(s) that are there twice were left out",) if self.copies else ()
-        return DicomImage(volume, self, (*copies, *said))
+        return DicomImage(volume, self, (*self.remarks, *said))
 
 
 def find_series(path: Path) -> list[DicomSeries]:
@@ -149,14 +158,17 @@ def group_series(source: Path, frames: Iterable[DicomFrame]) -> list[DicomSeries
         If a series holds images of several patients.
     """
     groups: dict[tuple[str, tuple[int, int]], list[list[DicomFrame]]] = {}
+    by_series: dict[str, list[DicomFrame]] = {}
     for frame in frames:
+        by_series.setdefault(frame.series, []).append(frame)
         alike = groups.setdefault((frame.series, frame.shape), [])
         group = next((group for group in alike if _parallel(group[0], frame)), None)
         if group is None:
             alike.append([frame])
         else:
             group.append(frame)
-    series = [_series(source, group) for alike in groups.values() for group in alike]
+    said = {series: _incomplete(frames) for series, frames in by_series.items()}
+    series = [_series(source, group, said[group[0].series]) for alike in groups.values() for group in alike]
     return sorted(series, key=lambda one: (one.frames[0].number or 0, one.frames[0].series, one.frames[0].position))
 
 
@@ -170,6 +182,11 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
     wanted
         Number of the series, or a part of its description, to choose it by; otherwise the description must tell.
 
+    Returns
+    -------
+    DicomSeries
+        Of a series whose slices lie in several planes the axial ones, with a remark.
+
     Raises
     ------
     DataError
@@ -179,8 +196,14 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
     if len({one.patient for one in series}) > 1:
         raise DataError(source, "images of several patients", "one patient", "give a folder for each patient")
     fitting = [one for one in series if (one.is_flair() if wanted is None else _is_wanted(one, wanted))]
+    if wanted is None:
+        fitting = [one for one in fitting if one._is_described] or fitting
     if len(fitting) == 1:
         return fitting[0]
+    axial = [one for one in fitting if one.plane == "axial"]
+    if len(axial) == 1 and len({one.frames[0].series for one in fitting}) == 1:
+        said = f"only the axial one of the series' {len(fitting)} stacks of slices is taken"
+        return replace(axial[0], remarks=(*axial[0].remarks, said))
     name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
     found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
     raise DataError(source, found, "one", "choose one by its number or description, or give its folder alone")
@@ -193,18 +216,36 @@ def _is_wanted(series: DicomSeries, wanted: str) -> bool:
 
 
 def _parallel(first: DicomFrame, second: DicomFrame) -> bool:
-    return np.allclose(first.orientation, second.orientation, atol=_SAME_DIRECTION) and np.allclose(
-        first.pixel_spacing, second.pixel_spacing, atol=_SAME_DIRECTION
-    )
+    one, other = (*first.orientation, *first.pixel_spacing), (*second.orientation, *second.pixel_spacing)
+    return all(abs(a - b) <= _SAME_DIRECTION for a, b in zip(one, other, strict=True))
 
 
-def _series(source: Path, frames: list[DicomFrame]) -> DicomSeries:
+def _series(source: Path, frames: list[DicomFrame], remarks: tuple[str, ...]) -> DicomSeries:
     if len({frame.patient for frame in frames}) > 1:
         raise DataError(source, "a series with images of several patients", "one patient", "export the images again")
     first = {(frame.instance, frame.index): frame for frame in reversed(frames)}
     normal = _normal(frames[0])
     ordered = sorted(first.values(), key=lambda frame: (float(np.dot(normal, frame.position)), str(frame.part)))
-    return DicomSeries(source, tuple(ordered), copies=len(frames) - len(first))
+    copies = len(frames) - len(first)
+    said = (f"{copies} image(s) that are there twice were left out",) if copies else ()
+    return DicomSeries(source, tuple(ordered), (*said, *remarks))
+
+
+def _incomplete(frames: Iterable[DicomFrame]) -> tuple[str, ...]:
+    """Say how many images of a series are missing by its own count; nothing if echoes or parts may account for them."""
+    images = {frame.instance: frame for frame in frames}.values()
+    places = {frame.place for frame in images if frame.place is not None}
+    acquired = {frame.acquired for frame in images if frame.acquired is not None}
+    count = expected = len(images)
+    if len(acquired) == 1 and max(acquired) % count:  # of several echoes each has as many images
+        expected = max(acquired)
+    if len(places) == count > 1:
+        step = math.gcd(*(place - min(places) for place in places))  # an echo may have every second number
+        last = math.ceil(max(places) / step)
+        expected = max(expected, last if last < 2 * count else 0)  # beyond, numbers are more than a count
+    if expected <= count:
+        return ()
+    return (f"{count} images of a series that should have {expected} by its own numbers; some are missing",)
 
 
 def _normal(frame: DicomFrame) -> NDArray[np.float64]:
@@ -231,10 +272,10 @@ def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     normal = _normal(series.frames[0])
     if not np.isfinite(positions).all() or not np.isclose(np.linalg.norm(normal), 1, atol=0.01):
         raise DataError(series.source, "slices without a sensible position or direction", _SERIES, "export them again")
+    stated = series.frames[0].step
     if len(positions) == 1:
-        thickness = series.frames[0].thickness
-        said = () if thickness else ("the thickness of the only slice is not known; it is taken as 1 mm",)
-        return normal * (thickness or 1.0), said
+        said = () if stated else ("the thickness of the only slice is not known; it is taken as 1 mm",)
+        return normal * (stated or 1.0), said
     gaps = np.diff(positions @ normal)
     usual = float(np.percentile(gaps, 50, method="lower"))  # of two, the smaller: the other may be a gap
     _check_gaps(series, gaps, usual)
@@ -242,9 +283,17 @@ def _step(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     strays = positions - positions[0] - np.arange(len(positions))[:, None] * step
     if float(np.abs(strays - np.outer(strays @ normal, normal)).max()) > _OFF_LINE:
         raise DataError(series.source, "slices that do not lie on a line", _SERIES, "choose slices of one series")
+    return step, _odd_gaps(gaps, usual, stated)
+
+
+def _odd_gaps(gaps: NDArray[np.float64], usual: float, stated: float | None) -> tuple[str, ...]:
+    said = []
     worst = float(np.abs(gaps - usual).max()) / usual
-    uneven = f"slices are unevenly spaced by up to {worst:.0%}; their mean distance is taken"
-    return step, (uneven,) if worst > _SLIGHTLY_UNEVEN else ()
+    if worst > _SLIGHTLY_UNEVEN:
+        said.append(f"slices are unevenly spaced by up to {worst:.0%}; their mean distance is taken")
+    if stated is not None and usual > _MISSING * stated:
+        said.append(f"slices are {usual:.4g} mm apart where the header says {stated:.4g} mm; some may be missing")
+    return tuple(said)
 
 
 def _check_gaps(series: DicomSeries, gaps: NDArray[np.float64], usual: float) -> None:

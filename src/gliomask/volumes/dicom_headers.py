@@ -6,7 +6,6 @@ Identifiers are compared, never shown: no error repeats a value of the file, nor
 from __future__ import annotations
 
 import io
-import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,15 +14,19 @@ from typing import Any
 
 from gliomask.errors import DataError
 from gliomask.volumes.archive import Part, contents_or_errors
+from gliomask.volumes.silence import muted, shared
 
 IMAGE = "an MR image in DICOM"
 """Words for errors."""
 
-_MAGIC, _MAGIC_AT = b"DICM", 128
+MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
+"""Enhanced MR, legacy converted enhanced MR."""
+
+_STARTS = ((b"DICM", 128), (b"\x08\0", 0), (b"\x02\0", 0))  # after a preamble; without one, the first group
+_KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it tells a file without preamble
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
-_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")  # enhanced, legacy converted enhanced
 _PIXEL_DATA = 0x7FE00010
 _TAGS = (
     "SpecificCharacterSet",
@@ -31,6 +34,7 @@ _TAGS = (
     "PatientName", "SeriesNumber", "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImageOrientationPatient",
     "ImagePositionPatient", "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
+    "InstanceNumber", "ImagesInAcquisition",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 
@@ -54,10 +58,12 @@ class DicomFrame:
     pixel_spacing, orientation, position
         Distance between rows and between columns in mm, direction of a row and of a column, and centre of the first
         pixel, in LPS.
-    thickness
-        Spacing between slices, or thickness of the slice, in mm; None if neither is there.
+    spacing, thickness
+        Distance between slices, and thickness of the slice, as the header has them, in mm; None if it has not.
     slope, intercept
         Turn stored values into those that count.
+    place, acquired
+        Number of the image in its series, and how many images were acquired with it; None if the file does not say.
     """
 
     part: Part
@@ -73,24 +79,43 @@ class DicomFrame:
     pixel_spacing: Vector
     orientation: Vector
     position: Vector
+    spacing: float | None
     thickness: float | None
     slope: float
     intercept: float
+    place: int | None = None
+    acquired: int | None = None
+
+    @property
+    def step(self) -> float | None:
+        """How far the next slice should be away, in mm: the distance between slices, else their thickness."""
+        return self.spacing or self.thickness
 
 
 def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
     """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over."""
-    for part, content in contents_or_errors(parts, _MAGIC, _MAGIC_AT):
-        if isinstance(content, DataError):
-            yield part, content
-        elif content:
-            try:
-                yield part, read_frames(part, content)
-            except DataError as error:
-                yield part, error
-        elif str(part).lower().endswith(_SUFFIXES):
+    left = list(parts)
+    for start, at in _STARTS:
+        foreign = []
+        for part, content in contents_or_errors(left, start, at):
+            if isinstance(content, DataError):
+                yield part, content
+            elif content and (at or _KINDS in content[:_KINDS_WITHIN]):
+                yield part, _frames_or_error(part, content)
+            else:
+                foreign.append(part)
+        left = foreign
+    for part in left:
+        if str(part).lower().endswith(_SUFFIXES):
             found = "no DICOM file in spite of its name, or empty, or damaged at its start"
             yield part, DataError(str(part), found, IMAGE, "copy it again, or move it away")
+
+
+def _frames_or_error(part: Part, content: bytes) -> tuple[DicomFrame, ...] | DataError:
+    try:
+        return read_frames(part, content)
+    except DataError as error:
+        return error
 
 
 def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
@@ -126,19 +151,15 @@ def damaged_dicom(part: Part, error: Exception) -> DataError:
     return DataError(str(part), found, IMAGE, "copy or export it again")
 
 
+@shared
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning about, logging, or checking values that are not used."""
+    """Keep pydicom and highdicom from warning about, logging, or checking values that are not used."""
     from pydicom.config import disable_value_validation  # noqa: PLC0415 - slow to import
 
-    logger = logging.getLogger("pydicom")
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings(), disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
+    with muted("pydicom", "highdicom"), warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _header(content: bytes) -> tuple[Any, bool]:
@@ -154,18 +175,23 @@ def _header(content: bytes) -> tuple[Any, bool]:
         return tag >= _PIXEL_DATA
 
     tags: Any = [Tag(name) for name in _TAGS]
-    return read_partial(io.BytesIO(content), at_pixels, specific_tags=tags), reached
+    return read_partial(io.BytesIO(content), at_pixels, force=True, specific_tags=tags), reached
 
 
 def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...]:
     kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    if kind and kind != _SINGLE_FRAME and kind not in _MULTI_FRAME:
+    if kind and kind != _SINGLE_FRAME and kind not in MULTI_FRAME:
         return ()
     if not kind or not has_pixels:
         raise DataError(str(part), "a damaged or cut-off DICOM file", IMAGE, "copy or export it again")
     if "LOCALIZER" in [str(word).upper() for word in dataset.get("ImageType") or ()]:
         return ()
-    return _multi_frame(part, dataset) if kind in _MULTI_FRAME else (_frame(part, 0, *[dataset] * 5),)
+    if kind in MULTI_FRAME:
+        return _multi_frame(part, dataset)
+    if (count := int(dataset.get("NumberOfFrames") or 1)) != 1:
+        found = f"{count} frames in an MR object of the kind that holds one image"
+        raise DataError(str(part), found, IMAGE, "export it again, as single images or as enhanced MR")
+    return (_frame(part, 0, *[dataset] * 5),)
 
 
 def _multi_frame(part: Part, dataset: Any) -> tuple[DicomFrame, ...]:
@@ -193,7 +219,7 @@ def _multi_frame(part: Part, dataset: Any) -> tuple[DicomFrame, ...]:
 def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object keeps them
     part: Part, index: int, dataset: Any, measures: Any, orientation: Any, position: Any, transformation: Any
 ) -> DicomFrame:
-    thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
+    spacing, thickness = measures.get("SpacingBetweenSlices"), measures.get("SliceThickness")
     slope, intercept = transformation.get("RescaleSlope"), transformation.get("RescaleIntercept")
     number = dataset.get("SeriesNumber")
     named = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
@@ -211,10 +237,21 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
         pixel_spacing=_vector(measures.PixelSpacing, 2),
         orientation=_vector(orientation.ImageOrientationPatient, 6),
         position=_vector(position.ImagePositionPatient, 3),
+        spacing=abs(float(spacing)) if spacing else None,
         thickness=abs(float(thickness)) if thickness else None,
         slope=1.0 if slope is None else float(slope),
         intercept=0.0 if intercept is None else float(intercept),
+        place=_count(dataset, "InstanceNumber"),
+        acquired=_count(dataset, "ImagesInAcquisition"),
     )
+
+
+def _count(dataset: Any, name: str) -> int | None:
+    """Return a number that is good to know, or None if it is absent or none."""
+    try:
+        return int(dataset.get(name))
+    except (TypeError, ValueError):
+        return None
 
 
 def _vector(values: Any, length: int) -> Vector:

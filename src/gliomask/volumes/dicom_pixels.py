@@ -29,7 +29,8 @@ def read_pixels(frames: Sequence[DicomFrame]) -> NDArray[Any]:
     Returns
     -------
     numpy.ndarray
-        (frames, rows, columns), in order; of the stored type where slope is 1 and intercept 0, else float32.
+        (frames, rows, columns), in order; of the stored type where slope is 1 and intercept 0, else float32. Where the
+        image is only padded, the smallest of the other values.
 
     Raises
     ------
@@ -37,17 +38,15 @@ def read_pixels(frames: Sequence[DicomFrame]) -> NDArray[Any]:
         If a file cannot be read or decoded, is no grey image, or is too large.
     """
     rows, columns = frames[0].shape
-    voxels = len(frames) * rows * columns
-    if not 0 < voxels <= MOST_VOXELS:
-        found = f"a series of {len(frames)} x {rows} x {columns} voxels"
-        raise DataError(str(frames[0].part), found, f"1 to {MOST_VOXELS} voxels", "export it again, or crop it")
+    _check_size(frames)
     plain = all(frame.slope == 1 and frame.intercept == 0 for frame in frames)
     planes: NDArray[Any] | None = None
+    padded = np.zeros((len(frames), rows, columns), np.bool_)
     order = sorted(range(len(frames)), key=lambda number: (frames[number].part, frames[number].index))
     files = [list(numbers) for _, numbers in groupby(order, key=lambda number: frames[number].part)]
     parts = [frames[numbers[0]].part for numbers in files]
     for numbers, (part, content) in zip(files, contents(parts), strict=True):
-        decoded = _decode(part, content, (rows, columns))
+        decoded, padding = _decode(part, content, (rows, columns))
         if planes is None:
             planes = np.empty((len(frames), rows, columns), decoded.dtype if plain else np.float32)
         if plain and decoded.dtype != planes.dtype:
@@ -57,29 +56,54 @@ def read_pixels(frames: Sequence[DicomFrame]) -> NDArray[Any]:
             if frame.index >= len(decoded):
                 raise DataError(str(part), "fewer frames than it says", IMAGE, "copy or export it again")
             stored = decoded[frame.index]
+            if padding is not None:
+                padded[number] = (stored >= padding[0]) & (stored <= padding[1])
             with np.errstate(all="ignore"):  # what overflows is found as infinite
                 planes[number] = stored if plain else stored.astype(np.float64) * frame.slope + frame.intercept
     if planes is None:
         raise ValueError("expected at least one frame")
+    if padded.any() and not padded.all():
+        planes[padded] = planes[~padded].min()
     return planes
 
 
-def _decode(part: Part, content: bytes, shape: tuple[int, int]) -> NDArray[Any]:
-    """Return (frames, rows, columns) of stored values."""
+def _check_size(frames: Sequence[DicomFrame]) -> None:
+    rows, columns = frames[0].shape
+    if not 0 < len(frames) * rows * columns <= MOST_VOXELS:
+        found = f"a series of {len(frames)} x {rows} x {columns} voxels"
+        raise DataError(str(frames[0].part), found, f"1 to {MOST_VOXELS} voxels", "export it again, or crop it")
+
+
+def _decode(part: Part, content: bytes, shape: tuple[int, int]) -> tuple[NDArray[Any], tuple[int, int] | None]:
+    """Return (frames, rows, columns) of stored values, and the smallest and largest of those that only pad them."""
     from pydicom import dcmread  # noqa: PLC0415 - slow to import
     from pydicom.pixels import pixel_array  # type: ignore[attr-defined]  # noqa: PLC0415
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian  # noqa: PLC0415
 
     try:
         with quiet_pydicom():
-            dataset = dcmread(io.BytesIO(content))
+            dataset = dcmread(io.BytesIO(content), force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:  # without preamble: as it was read
+                implicit = dataset.original_encoding[0]
+                dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             _check_image(part, dataset, shape)
             _check_compression(part, dataset, shape)
             decoded = np.asarray(pixel_array(dataset))
-            return decoded[np.newaxis] if decoded.ndim == 2 else decoded
+            return decoded[np.newaxis] if decoded.ndim == 2 else decoded, _padding(dataset, decoded.dtype)
     except DataError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly anything for broken files
         raise damaged_dicom(part, error) from error
+
+
+def _padding(dataset: Any, stored: np.dtype[Any]) -> tuple[int, int] | None:
+    """Return the range of padding (PS3.3 C.7.5.1.1.2); files may give -2000 for 63536, and the other way round."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted(np.array([value, value if limit is None else limit], np.int64).astype(stored).tolist())
+    return low, high
 
 
 def _check_image(part: Part, dataset: Any, shape: tuple[int, int]) -> None:

@@ -1,11 +1,15 @@
 """Masks as DICOM Segmentation objects that refer to the images they were computed from. Needs the extra ``dicom``.
 
-Of the images, a segmentation repeats what the standard asks for: patient, study, frame of reference and geometry.
+Of the images, a segmentation repeats what the standard asks for: patient, study, frame of reference and geometry. What
+may be empty (type 2) may be absent from them. Images that do not name their frame of reference, as the standard has it
+(PS3.3 C.7.4.1), get a name for it that all segmentations of the series share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +20,7 @@ from gliomask.errors import DataError, MissingExtraError
 from gliomask.files import whole_file
 from gliomask.volumes.archive import contents
 from gliomask.volumes.dicom import DicomSeries
-from gliomask.volumes.dicom_headers import quiet_pydicom
+from gliomask.volumes.dicom_headers import MULTI_FRAME, quiet_pydicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,6 +30,19 @@ LABEL = "FLAIR abnormality"
 
 _SERIES_NUMBER = 9700
 _SEG = "a DICOM segmentation of these images"
+_CURE = "write the mask as NIfTI"
+_NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_MAY_BE_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+_REPEATED = (
+    *_NEEDED, *_MAY_BE_EMPTY, "SpecificCharacterSet", "FrameOfReferenceUID", "PositionReferenceIndicator",
+    "IssuerOfPatientID", "PatientAge", "PatientIdentityRemoved", "DeidentificationMethod", "StudyDescription",
+    "Modality", "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "InstitutionName",
+    "Rows", "Columns", "LossyImageCompression", "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)  # fmt: skip
 
 
 def write_dicom_seg(path: Path, mask: NDArray[np.bool_], series: DicomSeries, *, model: str, version: str) -> None:
@@ -56,8 +73,7 @@ def write_dicom_seg(path: Path, mask: NDArray[np.bool_], series: DicomSeries, *,
     if mask.dtype != np.bool_ or mask.shape != expected:
         found = f"an array {mask.shape} of {mask.dtype} to write"
         raise DataError(path, found, f"{expected} of bool", "bring it to the grid of the series first")
-    sources, planes = _sources(series, mask)
-    segmentation = _segmentation(series, sources, planes, (model, version))
+    segmentation = _segmentation(mask, series, model, version)
     try:
         with whole_file(path) as partial:
             with quiet_pydicom():
@@ -100,7 +116,7 @@ def _by_source(segmentation: Any, series: DicomSeries) -> NDArray[Any]:
     instances = [frame.instance for frame in series.frames]
     if not {str(instance) for _, _, instance in segmentation.get_source_image_uids()} <= set(instances):
         raise ValueError("refers to other images")
-    if any(frame.index for frame in series.frames):
+    if any("ReferencedFrameNumber" in source for source in _named_sources(segmentation)):
         numbers = [frame.index + 1 for frame in series.frames]
         pixels = segmentation.get_pixels_by_source_frame(instances[0], numbers, assert_missing_frames_are_empty=True)
     else:
@@ -116,57 +132,15 @@ def _highdicom() -> Any:
     return highdicom
 
 
-def _sources(series: DicomSeries, mask: NDArray[np.bool_]) -> tuple[list[Dataset], NDArray[np.uint8]]:
-    """Return the headers of the images, and for each of their frames its plane of the mask."""
-    planes = mask.transpose(2, 1, 0).astype(np.uint8)
-    parts = list(dict.fromkeys(frame.part for frame in series.frames))
-    headers = _headers(parts)
-    count = int(headers[0].get("NumberOfFrames") or 1)
-    if "NumberOfFrames" not in headers[0]:
-        return headers, planes
-    if len(parts) > 1:
-        cure = "write the mask as NIfTI"
-        raise DataError(series.source, f"a series in {len(parts)} multi-frame files", "one multi-frame file", cure)
-    every = np.zeros((count, *planes.shape[1:]), np.uint8)
-    every[[frame.index for frame in series.frames]] = planes
-    return headers, every
-
-
-def _headers(parts: Sequence[Any]) -> list[Dataset]:
-    from io import BytesIO  # noqa: PLC0415
-
-    from pydicom import dcmread  # noqa: PLC0415 - slow to import
-
-    with quiet_pydicom():
-        return [dcmread(BytesIO(content), stop_before_pixels=True) for _, content in contents(parts)]
-
-
-def _segmentation(
-    series: DicomSeries, sources: list[Dataset], planes: NDArray[np.uint8], algorithm: tuple[str, str]
-) -> Any:
+def _segmentation(mask: NDArray[np.bool_], series: DicomSeries, model: str, version: str) -> Any:
     hd = _highdicom()
-    from highdicom.sr.coding import CodedConcept  # noqa: PLC0415
-    from pydicom.sr.codedict import codes  # noqa: PLC0415
-
-    model, version = algorithm
     try:
         with quiet_pydicom():
-            description = hd.seg.SegmentDescription(
-                segment_number=1,
-                segment_label=LABEL,
-                segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-                segmented_property_type=codes.SCT.Neoplasm,
-                algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-                algorithm_identification=hd.AlgorithmIdentificationSequence(
-                    f"gliomask {model}"[:64], codes.cid7162.ArtificialIntelligence, version
-                ),
-                anatomic_regions=[CodedConcept("12738006", "SCT", "Brain")],
-            )
-            return hd.seg.Segmentation(
-                source_images=sources,
-                pixel_array=planes,
+            segmentation = hd.seg.Segmentation(
+                source_images=_sources(hd, series),
+                pixel_array=mask.transpose(2, 1, 0).astype(np.uint8),
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-                segment_descriptions=[description],
+                segment_descriptions=[_segment(hd, model, version)],
                 series_instance_uid=hd.UID(),
                 series_number=_SERIES_NUMBER,
                 sop_instance_uid=hd.UID(),
@@ -177,9 +151,122 @@ def _segmentation(
                 device_serial_number="0",
                 content_label="FLAIR",
                 content_description=LABEL,
-                omit_empty_frames=bool(planes.any()),
+                omit_empty_frames=bool(mask.any()),
                 series_description=f"{LABEL} (gliomask)",
             )
+            for source in _named_sources(segmentation):
+                if "ReferencedFrameNumber" in source:  # among the frames of the series; it counts those of the file
+                    source.ReferencedFrameNumber = series.frames[source.ReferencedFrameNumber - 1].index + 1
+            return segmentation
+    except DataError:
+        raise
     except Exception as error:  # highdicom raises nearly anything for images without what it must repeat
         found = f"images without what a segmentation must repeat ({type(error).__name__})"
-        raise DataError(series.source, found, "complete MR images", "write the mask as NIfTI") from error
+        raise DataError(series.source, found, "complete MR images", _CURE) from error
+
+
+def _segment(hd: Any, model: str, version: str) -> Any:
+    from highdicom.sr.coding import CodedConcept  # noqa: PLC0415
+    from pydicom.sr.codedict import codes  # noqa: PLC0415
+
+    return hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label=LABEL,
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Neoplasm,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            f"gliomask {model}"[:64], codes.cid7162.ArtificialIntelligence, version
+        ),
+        anatomic_regions=[CodedConcept("12738006", "SCT", "Brain")],
+    )
+
+
+def _named_sources(segmentation: Any) -> Iterator[Any]:
+    """Yield what each frame names as its source: an image, or a frame of one."""
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.DerivationImageSequence:
+            yield from derivation.SourceImageSequence
+
+
+def _sources(hd: Any, series: DicomSeries) -> list[Dataset]:
+    """Return the headers of the images with all that is repeated of them; of a file of frames, those of the series."""
+    from pydicom import dcmread  # noqa: PLC0415 - slow to import
+    from pydicom.tag import Tag  # noqa: PLC0415
+
+    parts = list(dict.fromkeys(frame.part for frame in series.frames))
+    tags: list[Any] = [Tag(name) for name in _REPEATED]
+    headers: list[Dataset] = []
+    for _, content in contents(parts):
+        header = dcmread(BytesIO(content), stop_before_pixels=True, force=True, specific_tags=tags)
+        _complete(header, series)
+        headers.append(header)
+    if headers[0].SOPClassUID not in MULTI_FRAME:
+        for header, frame in zip(headers, series.frames, strict=True):
+            header.ImagePositionPatient = list(frame.position)
+        return headers
+    if len(parts) > 1:
+        raise DataError(series.source, f"a series in {len(parts)} multi-frame files", "one multi-frame file", _CURE)
+    _put_frames(hd, headers[0], series)
+    return headers
+
+
+def _complete(header: Dataset, series: DicomSeries) -> None:
+    """Put in what must not be absent, and turn texts into Unicode, because highdicom refuses some character sets."""
+    from pydicom.uid import generate_uid  # noqa: PLC0415
+
+    lacking = [name for name in _NEEDED if not header.get(name)]
+    if lacking:
+        raise DataError(series.source, f"images without {lacking[0]}", "complete MR images", _CURE)
+    header.decode()
+    header.SpecificCharacterSet = "ISO_IR 192"
+    for name in _MAY_BE_EMPTY:
+        if not _is_valid(name, header.get(name)):
+            setattr(header, name, "")
+    first = series.frames[0]
+    if not header.get("FrameOfReferenceUID"):
+        header.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame of reference", first.series])
+    header.ImageOrientationPatient = list(first.orientation)
+    header.PixelSpacing = list(first.pixel_spacing)
+    header.SpacingBetweenSlices = _step(series)
+    header.SliceThickness = first.thickness or header.SpacingBetweenSlices
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    """Tell whether a value that may be empty can be repeated as it is."""
+    from pydicom.valuerep import DA, TM  # noqa: PLC0415
+
+    if name == "PatientSex":
+        return value in ("", "M", "F", "O")
+    try:
+        if name.endswith(("Date", "Time")):
+            (DA if name.endswith("Date") else TM)(value)
+    except ValueError:
+        return False
+    return value is not None
+
+
+def _step(series: DicomSeries) -> float:
+    """Return the distance between slices in mm."""
+    first, last = series.frames[0], series.frames[-1]
+    if len(series.frames) == 1:
+        return first.step or 1.0
+    return math.dist(first.position, last.position) / (len(series.frames) - 1)
+
+
+def _put_frames(hd: Any, header: Dataset, series: DicomSeries) -> None:
+    """Put the frames of the series into the header in place of those of the file, which may be of several series."""
+    from pydicom import Dataset  # noqa: PLC0415
+
+    shared = Dataset()
+    shared.PlaneOrientationSequence = hd.PlaneOrientationSequence("PATIENT", header.ImageOrientationPatient)
+    shared.PixelMeasuresSequence = hd.PixelMeasuresSequence(
+        header.PixelSpacing, header.SliceThickness, header.SpacingBetweenSlices
+    )
+    header.SharedFunctionalGroupsSequence = [shared]
+    frames = []
+    for frame in series.frames:
+        place = Dataset()
+        place.PlanePositionSequence = hd.PlanePositionSequence("PATIENT", frame.position)
+        frames.append(place)
+    header.PerFrameFunctionalGroupsSequence, header.NumberOfFrames = frames, len(frames)

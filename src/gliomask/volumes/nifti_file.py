@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
+from gliomask.volumes.silence import muted, shared
 from gliomask.volumes.volume import MOST_VOXELS
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -150,12 +149,7 @@ def damaged(path: Path, expected: str, error: Exception) -> DataError:
     return DataError(path, f"a damaged or cut-off file ({detail})", expected, "copy or write it again")
 
 
-@contextmanager
-def in_silence() -> Iterator[None]:
+@shared
+def in_silence() -> AbstractContextManager[None]:
     """Keep nibabel from telling stderr what it mends in a header (its own suppressor leaves the root logger)."""
-    logger = logging.getLogger("nibabel.global")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
+    return muted("nibabel.global")

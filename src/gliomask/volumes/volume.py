@@ -33,6 +33,7 @@ _THICKER = 1.5  # slices are thicker than pixels from here on; up to here any pl
 _MOST_OBLIQUE = 30.0  # degrees
 _MOST_SHEARED = 0.5  # degrees
 _SMALLEST_HEAD = 120.0  # mm from side to side and from front to back
+_LOWEST_HEAD = 100.0  # mm from the lowest slice to the highest, each with its thickness
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -162,6 +163,8 @@ def concerns(volume: Volume) -> tuple[str, ...]:
     sizes = dict(zip(volume.world_axes, np.multiply(volume.spacing, volume.array.shape).tolist(), strict=True))
     if min(sizes[0], sizes[1]) < _SMALLEST_HEAD:
         said.append(f"a field of view of {sizes[0]:.0f} x {sizes[1]:.0f} mm in axial plane; a head may be cut off")
+    if sizes[2] < _LOWEST_HEAD and volume.array.shape[volume.world_axes.index(2)] > 1:
+        said.append(f"slices cover {sizes[2]:.0f} mm from bottom to top; part of the brain may be missing")
     return tuple(said)
 
 
