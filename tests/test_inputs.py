@@ -128,7 +128,49 @@ def test_files_called_flair_go_before_others(tmp_path: Path) -> None:
 def test_names_that_are_the_same_get_their_folders(tmp_path: Path) -> None:
     for folder in ("p1/one", "p2/one", "p2/two"):
         nifti(tmp_path / folder / "flair.nii.gz")
-    assert sorted(study.name for study in volumes(tmp_path)) == ["p1_one_flair", "p2_one_flair", "two_flair"]
+    assert sorted(study.name for study in volumes(tmp_path)) == ["p1_one_flair", "p2_one_flair", "p2_two_flair"]
+    assert [study.name for study in volumes(tmp_path / "p1")] == ["flair"]
+
+
+def test_stacks_and_volumes_of_one_name_get_their_folders(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        for number in (1, 2):
+            write_image(tmp_path / folder / f"img_{number}.png", make_slice(number))
+    nifti(tmp_path / "c" / "img.nii")
+    found = find_inputs([tmp_path])
+    assert (sorted(study.name for study in found.studies), found.errors) == (["a_img", "b_img", "c_img"], ())
+    assert [study.name for study in find_inputs([tmp_path / "a"]).studies] == ["img"]
+
+
+def test_what_lies_beside_its_namesake_gets_its_ending(tmp_path: Path) -> None:
+    for name in ("scan.nii", "scan.nii.gz", "other.nii"):
+        nifti(tmp_path / name)
+    for name in ("lone.tif", "lone.png"):
+        write_image(tmp_path / name, make_slice(1))
+    names = sorted(study.name for study in find_inputs([tmp_path]).studies)
+    assert names == ["lone_png", "lone_tif", "other", "scan_nii", "scan_nii_gz"]
+
+
+def test_what_is_given_twice_is_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = nifti(tmp_path / "in" / "scan.nii")
+    monkeypatch.chdir(tmp_path)
+    given = [path, path, Path("in/scan.nii"), Path("in"), tmp_path / "in" / ".." / "in"]
+    assert [study.name for study in volumes(*given)] == ["scan"]
+
+
+def test_studies_that_cannot_be_told_apart_stop_no_other(tmp_path: Path) -> None:
+    for name in ("case.tif", "case_0.tif", "case_1.tif", "other.tif"):
+        write_image(tmp_path / name, make_slice(1))
+    found = find_inputs([tmp_path])
+    assert [study.name for study in found.studies] == ["other"]
+    assert ["is the name of several studies" in str(error) for error in found.errors] == [True, True]
+
+
+def test_a_name_with_folders_that_another_has_gets_more_of_them(tmp_path: Path) -> None:
+    for name in ("p_flair", "p/flair", "q/flair"):
+        nifti(tmp_path / "in" / f"{name}.nii")
+    assert sorted(study.name for study in volumes(tmp_path)) == ["in_p_flair", "in_q_flair", "p_flair"]
 
 
 def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> None:
@@ -150,14 +192,21 @@ def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> No
     assert flair.series.description == "T1"
 
 
-def test_two_studies_of_a_patient_in_a_folder_are_numbered(tmp_path: Path) -> None:
-    write_series(tmp_path / "in", values(), AFFINE)
-    for path in write_series(tmp_path / "more", values(), AFFINE, SOPInstanceUID=uid(8))[:2]:
-        dataset = dcmread(path)
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(8), uid(8, 1)
-        dataset.SOPInstanceUID = uid(8, int(dataset.InstanceNumber))
-        dataset.save_as(tmp_path / "in" / f"later{path.name}")
-    assert [study.name for study in volumes(tmp_path / "in")] == ["in_1", "in_2"]
+def test_studies_of_a_patient_in_a_folder_keep_their_names(tmp_path: Path) -> None:
+    """Whatever is added later: results of one study must not pass for those of another."""
+    named: list[set[str]] = []
+    for number in (5, 8, 1, 3):
+        for path in write_series(tmp_path / "more", values(), AFFINE)[:2]:
+            dataset = dcmread(path)
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(0, number), uid(0, number, 1)
+            dataset.SOPInstanceUID = uid(0, number, 1, int(dataset.InstanceNumber))
+            (tmp_path / "in").mkdir(exist_ok=True)
+            dataset.save_as(tmp_path / "in" / f"{number}{path.name}")
+        named.append({study.name for study in volumes(tmp_path / "in")})
+    assert named[0] == {"in"}
+    assert [len(names) for names in named] == [1, 2, 3, 4]
+    assert named[1] < named[2] < named[3]
+    assert not [secret for secret in SECRETS if secret in str(named)]
 
 
 def test_mixed_patients_of_a_folder_are_refused_and_others_go_on(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,7 +77,6 @@ def main(arguments: Sequence[str]) -> int:
     found = _find(options)
     for error in found.errors:
         printer.error(str(error))
-    _require_own_folders(found)
     keep = Keep(
         pictures=not options.no_pictures,
         probabilities=options.probabilities,
@@ -185,12 +183,3 @@ def _told(result: dict[str, Any]) -> str:
     dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
     done = " (done already)" if result["skipped"] else ""
     return f"{result['study']}: {result['slices']} slices, {size}{dice}; {result['folder']}{done}"
-
-
-def _require_own_folders(found: Inputs) -> None:
-    twice = [name for name, count in Counter(study.name for study in found.studies).items() if count > 1]
-    if twice:
-        raise UsageError(
-            f"{twice[0]} is the name of several studies; expected different names, because results go to OUT/NAME; "
-            "predict them one by one, each with its own --out"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonpath
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
 from gliomask.inference.dicom_studies import dicom_studies
-from gliomask.inference.names import own_names, place_of, stem
+from gliomask.inference.names import own_names, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import nifti_studies
 from gliomask.inference.studies import Study, find_studies, is_mask, slices_in_folder
 from gliomask.inference.volume_study import Placed, VolumeStudy
@@ -50,12 +51,12 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     Returns
     -------
     Inputs
-        One study for each result, in order. Names of volumes differ from each other: where two would be the same, the
-        folders they lie in are put before them.
+        One study for each result, in order. Their names differ: where two would be the same, the folders they lie in
+        are put before them (`gliomask.inference.names.own_names`).
     """
     errors: list[DataError] = []
     found: _Found = []
-    given = list(paths)
+    given = list({whole_path(path): path for path in paths}.values())
     masks = [path for path in given if path.suffix.lower() in slices.SUFFIXES and is_mask(path) and path.is_file()]
     loose = [path for path in given if _is_loose(path)]
     for path in given:
@@ -68,7 +69,8 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
                 found += _file(path)
         except DataError as error:
             errors.append(error)
-    return Inputs(tuple(_with_own_names(found)), tuple(errors))
+    studies = _with_own_names(found, errors)
+    return Inputs(studies, tuple(errors))
 
 
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
@@ -140,8 +142,17 @@ def _in_folder(folder: Path, results: Path | None, series: str | None, errors: l
     return found
 
 
-def _with_own_names(found: _Found) -> list[Study | VolumeStudy]:
-    """Name volumes so that no two results are called the same."""
-    volumes = [(study.name, place) for study, place in found if isinstance(study, VolumeStudy)]
-    names = iter(own_names(volumes))
-    return [replace(study, name=next(names)) if isinstance(study, VolumeStudy) else study for study, _ in found]
+def _with_own_names(found: _Found, errors: list[DataError]) -> tuple[Study | VolumeStudy, ...]:
+    """Name studies so that no two results are called the same; those for which that fails are left out."""
+    once = list({(study.name, whole_path(place)): (study, place) for study, place in found}.values())
+    names = own_names([(study.name, place) for study, place in once])
+    studies: list[Study | VolumeStudy] = []
+    counts = Counter(names)
+    for name, (study, place) in zip(names, once, strict=True):
+        if counts[name] == 1:
+            studies.append(replace(study, name=name))
+            continue
+        expected = "a name of its own, because results go to OUT/NAME"
+        cure = "predict it by itself, with its own --out"
+        errors.append(DataError(str(place), f"{name} is the name of several studies", expected, cure))
+    return tuple(studies)
