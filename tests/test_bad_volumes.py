@@ -30,6 +30,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from dicom_builders import SECRETS, save, write_enhanced, write_series
 from gliomask.errors import DataError
 from gliomask.inference.inputs import Inputs, find_inputs
+from gliomask.volumes.dicom import find_series
 from test_volume import affine_of
 
 SHAPE = (64, 32, 4)
@@ -178,6 +179,12 @@ def folder_of(*names: str) -> Break:
     return make
 
 
+def link(path: Path, target: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+    return path
+
+
 def several(**changes: Any) -> Break:
     """Return what writes two series, the second with other headers."""
 
@@ -306,6 +313,19 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "zip that leads to the root": (content("a.zip", lambda: zipped({"/etc/b.dcm": b"x"})), "leads out of it"),
     "zip that leads up in Windows": (content("a.zip", lambda: zipped({"..\\..\\b.dcm": b"x"})), "leads out of it"),
     "zip that leads to a drive": (content("a.zip", lambda: zipped({"C:\\b.dcm": b"x"})), "leads out of it"),
+    "zip that leads nowhere": (content("a.zip", lambda: zipped({".": b"x"})), "or nowhere"),
+    "zip that leads to itself": (content("a.zip", lambda: zipped({"./.": b"x"})), "or nowhere"),
+    "zip of NIfTI": (content("a.zip", lambda: zipped({"a.nii": sound("a.nii")})), "1 image(s) that are not DICOM"),
+    "zip of NIfTI in a folder": (
+        lambda folder: write(folder / "f" / "a.zip", zipped({"a.nii": sound("a.nii")})).parent, "unpack it",
+    ),
+    "nrrd in a folder": (folder_of("a.nrrd", "b.NRRD", "c.txt"), "2 file(s) in NRRD; expected NIfTI; convert"),
+    "analyze in a folder": (folder_of("a.hdr", "a.img"), "2 file(s) in Analyze"),
+    "link that leads nowhere": (lambda folder: link(folder / "f" / "a.nii", "gone").parent, "leads nowhere"),
+    "links that lead nowhere": (
+        lambda folder: link(link(folder / "f" / "a.nii", "gone").with_name("b.nii"), "gone").parent, "(one of 2 in its",
+    ),
+    "link to itself": (lambda folder: link(folder / "f" / "a.nii", "a.nii").parent, "cannot be read"),
     "zip with a password": (content("a.zip", encrypted), "encrypted"),
     "zip that unpacks to much": (content("a.zip", large_zip), "unpack to 4.0 GiB"),
     "zip of very many": (content("a.zip", lambda: zipped({str(number): b"" for number in range(50_001)}, 0)), "50001"),
@@ -348,6 +368,12 @@ def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "scandir", refusing)
     assert "Permission denied" in line(tmp_path / "s")
+    write(tmp_path / "s" / "good.nii", sound("a.nii"))
+    found = predictable(tmp_path / "s")
+    assert [study.name for study in found.studies] == ["good"]
+    assert "Permission denied" in str(found.errors[0])
+    with pytest.raises(DataError, match="Permission denied"):
+        find_series(tmp_path / "s")
 
 
 def test_the_rest_of_the_batch_is_read(tmp_path: Path) -> None:

@@ -156,12 +156,17 @@ def test_nothing_to_predict_is_wrong_usage(model: str, capsys: pytest.CaptureFix
     assert "nothing to predict" in capsys.readouterr().err
 
 
-def test_studies_of_one_name_are_refused(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_studies_of_one_name_stop_no_other(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
     for visit in ("before", "after"):
-        write_known_patient(tmp_path / "data" / visit, "case", FOUND, None)
-    assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--overwrite") == 2
-    assert "case is the name of several studies" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+        write_known_patient(data / visit, "case", FOUND, None)
+    for name in ("same.tif", "same_1.tif"):
+        write_image(data / name, flair_of(FOUND)[1])
+    assert predict(data, "--model", model, "--out", out, "--no-pictures", "--quiet") == 1
+    assert names(out) == {"before_case_case", "after_case_case", "summary.csv", "summary.json"}
+    told = capsys.readouterr().err
+    assert "same is the name of several studies" in told or "same_tif is the name" in told
+    assert told.count("\n") == 2
 
 
 def test_missing_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,6 +256,6 @@ def test_batch_size_of_evaluation_changes_no_score(model: str, tmp_path: Path) -
 def test_results_are_never_put_among_the_slices(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_known_patient(tmp_path / "data", "case", FOUND, FOUND)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert predict(folder, "--model", model, "--out", tmp_path / "data", "--overwrite") == 2
+    assert predict(folder, "--model", model, "--out", tmp_path / "data", "--overwrite") == 1
     assert "masks replace no truth" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

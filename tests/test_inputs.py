@@ -125,10 +125,120 @@ def test_files_called_flair_go_before_others(tmp_path: Path) -> None:
     assert [study.name for study in volumes(tmp_path)] == ["p1_flair", "x", "y"]
 
 
+def test_what_is_flair_is_told_by_the_last_word(tmp_path: Path) -> None:
+    for name in ("p1_space-FLAIR_T2", "p1_T2_FLAIR", "p1_FLAIR_brain", "p1_FLAIR_brainmask"):
+        nifti(tmp_path / "a" / f"{name}.nii.gz")
+    for name in ("sub-01_space-FLAIR_T1w", "sub-01_FLAIR", "sub-01_FLAIR_brainmask", "sub-01_FLAIR_roi"):
+        nifti(tmp_path / "b" / f"{name}.nii.gz")
+    for name in ("ax_t2_flair_5", "ax_t1_3", "x_probability"):  # as converters number the series
+        nifti(tmp_path / "c" / f"{name}.nii.gz")
+    assert [study.name for study in volumes(tmp_path)] == ["p1_T2_FLAIR", "sub-01", "ax_t2_flair_5"]
+
+
+@pytest.mark.parametrize(
+    ("names", "separator"), [(("t2f", "t1n", "t1c", "t2w"), "-"), (("flair", "t1", "t1ce", "t2"), "_")]
+)
+def test_brats_partners_are_found(tmp_path: Path, names: tuple[str, ...], separator: str) -> None:
+    for patient in ("BraTS-GLI-00001-000", "BraTS-GLI-00002-000"):
+        for seed, name in enumerate((*names, "seg"), start=1):
+            nifti(tmp_path / f"{patient}{separator}{name}.nii.gz", seed + 10 * patient.count("2"))
+    first, second = volumes(tmp_path)
+    assert first.name == f"BraTS-GLI-00001-000{separator}{names[0]}"
+    assert np.array_equal(first.read().images, np.stack([axial(seed) for seed in (2, 1, 3)], axis=-1))
+    assert np.array_equal(second.read().images, np.stack([axial(seed) for seed in (12, 11, 13)], axis=-1))
+
+
+def test_subjects_without_flair_get_a_line_each(tmp_path: Path) -> None:
+    for name in ("sub-1/anat/sub-1_FLAIR", "sub-1/func/sub-1_bold", "sub-2/anat/sub-2_T1w", "sub-2/anat/sub-2_T2w"):
+        nifti(tmp_path / "bids" / f"{name}.nii")
+    for patient, first in (("B1", "t2f"), ("B2", "t2w"), ("B3", "t2f")):
+        for name in (first, "t1n", "t1c"):
+            nifti(tmp_path / "brats" / patient / f"{patient}-{name}.nii")
+    for name in ("ax_flair", "sag_t1", "sag_t2"):  # of one patient
+        nifti(tmp_path / "other" / f"{name}.nii")
+    found = find_inputs([tmp_path])
+    assert sorted(study.name for study in found.studies) == ["B1-t2f", "B3-t2f", "ax_flair", "sub-1"]
+    assert sorted(str(error).partition(";")[0].rpartition("/")[2] for error in found.errors) == [
+        "B2: no FLAIR among 3 NIfTI file(s) of B2", "anat: no FLAIR among 2 NIfTI file(s) of sub-2",
+    ]  # fmt: skip
+    (error,) = find_inputs([tmp_path / "bids" / "sub-2"]).errors
+    assert str(error).endswith("give it with --flair FILE")
+
+
+def test_files_of_other_kinds_are_said(tmp_path: Path) -> None:
+    nifti(tmp_path / "a" / "flair.nii")
+    write_image(tmp_path / "b_1.png", make_slice(1))
+    for name in ("a/t1.nrrd", "a/t2.mha", "b.mgz", "c/d/flair.img", "c/d/flair.hdr"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"image")
+    write_series(tmp_path / "e", values(), AFFINE)[0].rename(tmp_path / "e" / "a.img")  # DICOM by any name
+    found = find_inputs([tmp_path])
+    (error,) = found.errors
+    assert str(error).startswith(f"{tmp_path}/c/d: 2 file(s) in Analyze, or NIfTI in two files; expected NIfTI")
+    notes = {study.name: study.notes for study in found.studies}
+    assert notes["flair"] == ("beside it lie 2 file(s) in MetaImage and NRRD, which are not read",)
+    assert notes["b"] == ("beside it lie 1 file(s) in MGH, which are not read",)
+    assert notes[tmp_path.name] == ()
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    nifti(tmp_path / "store" / "p1" / "flair.nii")
+    nifti(tmp_path / "in" / "p2" / "t2f.nii")
+    nifti(tmp_path / "file.nii")
+    for name, target in (
+        ("a", "../store/p1"), ("again", "../store/p1"), ("here", "."), ("up", ".."), ("same", "p2"),
+        ("flair.nii", "../file.nii"),
+    ):  # fmt: skip
+        (tmp_path / "in" / name).symlink_to(target)
+    assert [study.name for study in volumes(tmp_path / "in")] == ["in_flair", "t2f", "a_flair"]
+
+
 def test_names_that_are_the_same_get_their_folders(tmp_path: Path) -> None:
     for folder in ("p1/one", "p2/one", "p2/two"):
         nifti(tmp_path / folder / "flair.nii.gz")
-    assert sorted(study.name for study in volumes(tmp_path)) == ["p1_one_flair", "p2_one_flair", "two_flair"]
+    assert sorted(study.name for study in volumes(tmp_path)) == ["p1_one_flair", "p2_one_flair", "p2_two_flair"]
+    assert [study.name for study in volumes(tmp_path / "p1")] == ["flair"]
+
+
+def test_stacks_and_volumes_of_one_name_get_their_folders(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        for number in (1, 2):
+            write_image(tmp_path / folder / f"img_{number}.png", make_slice(number))
+    nifti(tmp_path / "c" / "img.nii")
+    found = find_inputs([tmp_path])
+    assert (sorted(study.name for study in found.studies), found.errors) == (["a_img", "b_img", "c_img"], ())
+    assert [study.name for study in find_inputs([tmp_path / "a"]).studies] == ["img"]
+
+
+def test_what_lies_beside_its_namesake_gets_its_ending(tmp_path: Path) -> None:
+    for name in ("scan.nii", "scan.nii.gz", "other.nii"):
+        nifti(tmp_path / name)
+    for name in ("lone.tif", "lone.png"):
+        write_image(tmp_path / name, make_slice(1))
+    names = sorted(study.name for study in find_inputs([tmp_path]).studies)
+    assert names == ["lone_png", "lone_tif", "other", "scan_nii", "scan_nii_gz"]
+
+
+def test_what_is_given_twice_is_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = nifti(tmp_path / "in" / "scan.nii")
+    monkeypatch.chdir(tmp_path)
+    given = [path, path, Path("in/scan.nii"), Path("in"), tmp_path / "in" / ".." / "in"]
+    assert [study.name for study in volumes(*given)] == ["scan"]
+
+
+def test_studies_that_cannot_be_told_apart_stop_no_other(tmp_path: Path) -> None:
+    for name in ("case.tif", "case_0.tif", "case_1.tif", "other.tif"):
+        write_image(tmp_path / name, make_slice(1))
+    found = find_inputs([tmp_path])
+    assert [study.name for study in found.studies] == ["other"]
+    assert ["is the name of several studies" in str(error) for error in found.errors] == [True, True]
+
+
+def test_a_name_with_folders_that_another_has_gets_more_of_them(tmp_path: Path) -> None:
+    for name in ("p_flair", "p/flair", "q/flair"):
+        nifti(tmp_path / "in" / f"{name}.nii")
+    assert sorted(study.name for study in volumes(tmp_path)) == ["in_p_flair", "in_q_flair", "p_flair"]
 
 
 def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> None:
@@ -150,14 +260,21 @@ def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> No
     assert flair.series.description == "T1"
 
 
-def test_two_studies_of_a_patient_in_a_folder_are_numbered(tmp_path: Path) -> None:
-    write_series(tmp_path / "in", values(), AFFINE)
-    for path in write_series(tmp_path / "more", values(), AFFINE, SOPInstanceUID=uid(8))[:2]:
-        dataset = dcmread(path)
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(8), uid(8, 1)
-        dataset.SOPInstanceUID = uid(8, int(dataset.InstanceNumber))
-        dataset.save_as(tmp_path / "in" / f"later{path.name}")
-    assert [study.name for study in volumes(tmp_path / "in")] == ["in_1", "in_2"]
+def test_studies_of_a_patient_in_a_folder_keep_their_names(tmp_path: Path) -> None:
+    """Whatever is added later: results of one study must not pass for those of another."""
+    named: list[set[str]] = []
+    for number in (5, 8, 1, 3):
+        for path in write_series(tmp_path / "more", values(), AFFINE)[:2]:
+            dataset = dcmread(path)
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(0, number), uid(0, number, 1)
+            dataset.SOPInstanceUID = uid(0, number, 1, int(dataset.InstanceNumber))
+            (tmp_path / "in").mkdir(exist_ok=True)
+            dataset.save_as(tmp_path / "in" / f"{number}{path.name}")
+        named.append({study.name for study in volumes(tmp_path / "in")})
+    assert named[0] == {"in"}
+    assert [len(names) for names in named] == [1, 2, 3, 4]
+    assert named[1] < named[2] < named[3]
+    assert not [secret for secret in SECRETS if secret in str(named)]
 
 
 def test_mixed_patients_of_a_folder_are_refused_and_others_go_on(tmp_path: Path) -> None:
@@ -179,6 +296,37 @@ def test_damaged_file_spoils_its_folder_alone(tmp_path: Path) -> None:
     assert len(found.studies) == 1
     assert np.array_equal(found.studies[0].read().images[..., 1], axial(0))  # type: ignore[union-attr]
     assert ["damaged" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+
+
+@pytest.mark.parametrize("out", [".", "..", "../..", "out", "elsewhere/out"])
+def test_results_may_lie_anywhere_but_on_the_images(tmp_path: Path, out: str) -> None:
+    top = tmp_path / "a" / "b"
+    nifti(top / "p1" / "flair.nii")
+    (top / "s").mkdir()
+    write_image(top / "s" / "case_1.png", make_slice(1))
+    results = top / out
+    names = ["case", "flair"]
+    for _ in range(2):
+        found = find_inputs([top], results=results)
+        assert (sorted(study.name for study in found.studies), found.errors) == (names, ())
+        for mark, name in ((".unfinished", "case"), ("summary.json", "flair")):
+            (results / name / "deep").mkdir(parents=True, exist_ok=True)
+            (results / name / mark).touch()
+            nifti(results / name / "deep" / "again.nii")
+            write_image(results / name / "prediction.png", make_slice(2))
+    (results / "case" / ".unfinished").unlink()  # now the folder may be anybody's
+    again = "again" in [study.name for study in find_inputs([top], results=results).studies]
+    assert again == (out == ".")
+
+
+def test_results_never_go_where_the_images_lie(tmp_path: Path) -> None:
+    write_series(tmp_path / "p1" / "series", values(), AFFINE)
+    nifti(tmp_path / "p2" / "p2.nii")
+    nifti(tmp_path / "p3" / "flair.nii")
+    for given in ([tmp_path / "p1"], [tmp_path / "p2"], [tmp_path / "p2" / "p2.nii"]):
+        found = find_inputs([*given, tmp_path / "p3"], results=tmp_path)
+        assert [study.name for study in found.studies] == ["flair"]
+        assert "holds the images themselves" in str(found.errors[0])
 
 
 def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +75,6 @@ def main(arguments: Sequence[str]) -> int:
     found = _find(options)
     for error in found.errors:
         printer.error(str(error))
-    _require_own_folders(found)
     require_own_table(options.out)
     keep = Keep(
         pictures=not options.no_pictures,
@@ -177,12 +175,3 @@ def _told(result: dict[str, Any]) -> str:
     done = " (done already)" if result["skipped"] else ""
     alone = " (FLAIR alone)" if result.get("sequences") == ["flair"] else ""
     return f"{result['study']}: {result['slices']} slices{alone}, {size}{dice}; {result['folder']}{done}"
-
-
-def _require_own_folders(found: Inputs) -> None:
-    twice = [name for name, count in Counter(study.name for study in found.studies).items() if count > 1]
-    if twice:
-        raise UsageError(
-            f"{twice[0]} is the name of several studies; expected different names, because results go to OUT/NAME; "
-            "predict them one by one, each with its own --out"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import groupby
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
@@ -63,11 +64,16 @@ def _studies_of(
     if len({frame.patient for study in studies for frame in study}) > 1:
         errors.append(DataError(str(place), "images of several patients", "one patient", "make a folder for each"))
         return []
-    names = [stem(place) + (f"_{number}" if len(studies) > 1 else "") for number in range(1, len(studies) + 1)]
+    names = [stem(place) + (f"_{_digest(study)}" if len(studies) > 1 else "") for study in studies]
     return [
         (VolumeStudy(name, tuple(group_series(source, study)), series=series), place)
         for name, study in zip(names, studies, strict=True)
     ]
+
+
+def _digest(study: Sequence[DicomFrame]) -> str:
+    """Return what tells a study from others of the patient, and is the same whichever others lie there."""
+    return sha256(study[0].study.encode()).hexdigest()[:8]
 
 
 def _common(frames: Sequence[DicomFrame]) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonpath
@@ -9,9 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
 from gliomask.inference.dicom_studies import dicom_studies
-from gliomask.inference.names import own_names, place_of, stem
+from gliomask.inference.names import own_names, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import nifti_studies
-from gliomask.inference.studies import Study, find_studies, is_mask, slices_in_folder
+from gliomask.inference.own_results import results_in
+from gliomask.inference.studies import Study, find_studies, is_mask, stacks
+from gliomask.inference.unread import is_other_image, unread_images
 from gliomask.inference.volume_study import Placed, VolumeStudy
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, is_zip, list_parts
@@ -33,8 +36,8 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
 
     * Slices: see `gliomask.inference.studies.find_studies`.
     * NIfTI: a file is a study. In a folder with files named FLAIR those alone are; names that end like masks (_mask,
-      _seg, ...) are passed over. In BIDS, T1w and ce-..._T1w of the same subject and session are taken as T1 before and
-      after contrast, and derivatives are passed over.
+      _seg, ...) are passed over. T1 before and after contrast of the same subject are taken with it, in BIDS (T1w and
+      ce-..._T1w) and in BraTS (t1n and t1c, t1 and t1ce); derivatives are passed over. T1 and T2 are no FLAIR.
     * DICOM: all series of a study make one, in a folder, in a zip or among the files named; FLAIR is chosen when it is
       read. It is called after the input if that holds no other, else after its folder.
 
@@ -50,12 +53,12 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     Returns
     -------
     Inputs
-        One study for each result, in order. Names of volumes differ from each other: where two would be the same, the
-        folders they lie in are put before them.
+        One study for each result, in order. Their names differ: where two would be the same, the folders they lie in
+        are put before them (`gliomask.inference.names.own_names`).
     """
     errors: list[DataError] = []
     found: _Found = []
-    given = list(paths)
+    given = list({whole_path(path): path for path in paths}.values())
     masks = [path for path in given if path.suffix.lower() in slices.SUFFIXES and is_mask(path) and path.is_file()]
     loose = [path for path in given if _is_loose(path)]
     for path in given:
@@ -68,7 +71,8 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
                 found += _file(path)
         except DataError as error:
             errors.append(error)
-    return Inputs(tuple(_with_own_names(found)), tuple(errors))
+    studies = _with_own_folders(found, results, errors)
+    return Inputs(studies, tuple(errors))
 
 
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
@@ -106,9 +110,13 @@ def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -
 def _zip(path: Path, series: str | None, errors: list[DataError], *, needed: bool = False) -> Placed:
     before = len(errors)
     try:
-        found = dicom_studies(path, list(read_headers(list_parts(path))), series, errors)
-        if needed and not found and len(errors) == before:
-            errors.append(DataError(path, "a zip without MR images in DICOM", _READABLE, "check the path"))
+        parts = list_parts(path)
+        found = dicom_studies(path, list(read_headers(parts)), series, errors)
+        images = sum(is_other_image(part.member) for part in parts)
+        if (needed or images) and not found and len(errors) == before:
+            said = f"a zip of {images} image(s) that are not DICOM" if images else "a zip without MR images in DICOM"
+            cure = "unpack it and give the folder" if images else "check the path"
+            errors.append(DataError(path, said, "a zip of MR images in DICOM", cure))
     except DataError as error:
         errors.append(error)
         return []
@@ -125,23 +133,62 @@ def _file(path: Path) -> _Found:
 
 def _in_folder(folder: Path, results: Path | None, series: str | None, errors: list[DataError]) -> _Found:
     before = len(errors)
-    inner = results.resolve() if results is not None else None
-    parts = [part for part in list_parts(folder) if inner is None or inner not in part.path.resolve().parents]
-    found: _Found = [(study, place_of(study.slices[0].image)) for study in slices_in_folder(folder, results)]
+    ours = results_in(folder, results)
+    parts = [part for part in list_parts(folder, errors) if not ours(part.path)]
+    found: _Found = [(study, place_of(study.slices[0].image)) for study in stacks(part.path for part in parts)]
     volumes = [part.path for part in parts if part.path.name.lower().endswith(nifti_file.SUFFIXES)]
-    found += nifti_studies(folder, volumes)
+    found += nifti_studies(folder, volumes, errors)
     others = [part for part in parts if not part.path.name.lower().endswith((*slices.SUFFIXES, *nifti_file.SUFFIXES))]
     zips = [part.path for part in others if part.path.suffix.lower() == ".zip"]
-    found += dicom_studies(folder, list(read_headers(part for part in others if part.path not in zips)), series, errors)
+    headers = list(read_headers(part for part in others if part.path not in zips))
+    found += dicom_studies(folder, headers, series, errors)
     for path in zips:
         found += _zip(path, series, errors)
+    unread = unread_images(part.path for part in sorted({*others} - {part for part, _ in headers}))
+    found = [(_with_notes(study, unread), place) for study, place in found]
+    used = {path for study, _ in found for path in _folders(study)}
+    errors += [error for path, error in unread.items() if path not in used]
     if not found and len(errors) == before:
         raise DataError(folder, f"no {_READABLE} in it", "images to predict", "check the path")
     return found
 
 
-def _with_own_names(found: _Found) -> list[Study | VolumeStudy]:
-    """Name volumes so that no two results are called the same."""
-    volumes = [(study.name, place) for study, place in found if isinstance(study, VolumeStudy)]
-    names = iter(own_names(volumes))
-    return [replace(study, name=next(names)) if isinstance(study, VolumeStudy) else study for study, _ in found]
+def _with_notes(study: Study | VolumeStudy, unread: dict[Path, DataError]) -> Study | VolumeStudy:
+    """Note which files beside a study's own are not read."""
+    notes = [f"beside it lie {unread[path].found}, which are not read" for path in _folders(study) if path in unread]
+    return replace(study, notes=(*study.notes, *notes)) if notes else study
+
+
+def _folders(study: Study | VolumeStudy) -> set[Path]:
+    """Return the folders in which the images of a study lie."""
+    if isinstance(study, Study):
+        return {item.image.parent for item in study.slices}
+    if isinstance(study.flair, Path):
+        return {study.flair.parent}
+    return {frame.part.path.parent for series in study.flair for frame in series.frames}
+
+
+def _with_own_folders(found: _Found, results: Path | None, errors: list[DataError]) -> tuple[Study | VolumeStudy, ...]:
+    """Name studies so that each has its own folder for results; those for which that fails are left out."""
+    once = list({(study.name, whole_path(place)): (study, place) for study, place in found}.values())
+    names = own_names([(study.name, place) for study, place in once])
+    counts = Counter(names)
+    studies: list[Study | VolumeStudy] = []
+    for name, (study, place) in zip(names, once, strict=True):
+        if counts[name] > 1:
+            said, expected = (
+                f"{name} is the name of several studies",
+                "a name of its own, because results go to OUT/NAME",
+            )
+            errors.append(DataError(str(place), said, expected, "predict it by itself, with its own --out"))
+        elif results is not None and _lies_in(study, results / name):
+            said = f"its results would go to {results / name}, which holds the images themselves"
+            errors.append(DataError(str(place), said, "another --out, where masks replace no truth", "choose one"))
+        else:
+            studies.append(replace(study, name=name))
+    return tuple(studies)
+
+
+def _lies_in(study: Study | VolumeStudy, folder: Path) -> bool:
+    real = folder.resolve()
+    return any(real in (path, *path.parents) for path in map(Path.resolve, _folders(study)))

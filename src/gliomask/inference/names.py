@@ -1,10 +1,11 @@
-"""What the result of a volume is called: after its file or folder, and after folders above where two are alike."""
+"""What the result of a study is called: after its file or folder, and after folders above where two are alike."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from os.path import normpath
 from pathlib import Path, PurePosixPath
 
 
@@ -13,22 +14,56 @@ def place_of(path: Path) -> PurePosixPath:
     return PurePosixPath(path.as_posix())
 
 
+def whole_path(place: Path | PurePosixPath) -> Path:
+    """Return the path from the root down, links left as they are: one place, one path."""
+    return Path(normpath(Path(place).absolute()))
+
+
 def stem(place: PurePosixPath) -> str:
     """Return the last part of a place without the endings of images and archives."""
-    return re.sub(r"(\.nii(\.gz)?|\.zip|\.dcm)$", "", place.name, flags=re.IGNORECASE) or "study"
+    return re.sub(r"(\.nii(\.gz)?|\.zip|\.dcm|\.tiff?|\.png)$", "", place.name, flags=re.IGNORECASE) or "study"
 
 
 def own_names(found: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
-    """Put folders before names that several have, as many as it takes; the names and places are those of volumes."""
-    names = [[name] for name, _ in found]
-    above = [[part for part in place.parent.parts if part != "/"] for _, place in found]
-    while longer := [number for number in _shared(names) if above[number]]:
-        for number in longer:
-            names[number].insert(0, above[number].pop())
-    return ["_".join(parts) for parts in names]
+    """Tell studies of one name apart by the folders above them, as few as it takes, and else by the file's ending.
+
+    Parameters
+    ----------
+    found
+        Name of each study, and the file, folder or zip it was found in.
+
+    Returns
+    -------
+    list of str
+        In the same order. All of one name get the same number of folders, so that one more of them changes little; a
+        name that no other has stays as it is. Two may still be alike.
+    """
+    above = [whole_path(place).parent.parts[1:] for _, place in found]
+    bases, names = [name for name, _ in found], [name for name, _ in found]
+    depth: Counter[str] = Counter()
+
+    def deeper(alike: Sequence[int]) -> set[str]:
+        """Return the names, of those alike, that are to get one more folder: those that have most of them."""
+        most = max(depth[bases[number]] for number in alike)
+        apart = len({above[number] for number in alike}) > 1
+        left = [number for number in alike if depth[bases[number]] == most and most < len(above[number])]
+        return {bases[number] for number in left} if apart else set()
+
+    while longer := set().union(*map(deeper, _alike(names))):
+        depth.update(longer)
+        names = [
+            "_".join((*folders[max(len(folders) - depth[base], 0) :], base))
+            for base, folders in zip(bases, above, strict=True)
+        ]
+    for number in [number for alike in _alike(names) for number in alike]:
+        place = found[number][1]
+        names[number] += place.name.removeprefix(stem(place)).replace(".", "_")
+    return names
 
 
-def _shared(names: Sequence[Sequence[str]]) -> list[int]:
-    """Return the numbers of the names that others have, too."""
-    counts = Counter("_".join(parts) for parts in names)
-    return [number for number, parts in enumerate(names) if counts["_".join(parts)] > 1]
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the names that others have, too, those of one name together."""
+    numbers: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        numbers.setdefault(name, []).append(number)
+    return [group for group in numbers.values() if len(group) > 1]

@@ -1,48 +1,121 @@
-"""Finds the studies among NIfTI files: FLAIR volumes, in BIDS with the T1 volumes beside them."""
+"""Finds the studies among NIfTI files: FLAIR volumes, in BIDS and BraTS with the T1 volumes beside them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from gliomask.errors import DataError
 from gliomask.inference.names import place_of, stem
 from gliomask.inference.volume_study import Placed, VolumeStudy
 
-_BIDS = re.compile(r"(?P<subject>sub-[^_]+(_ses-[^_]+)?)(?P<entities>(_[a-z]+-[^_]+)*)_(?P<suffix>[A-Za-z0-9]+)")
-_RESULTS = re.compile(r".*[_-](mask|seg|label|labels|probabilities|probs|dseg)")
-_FLAIR = re.compile(r"flair", re.IGNORECASE)
+_BIDS = re.compile(r"(?P<owner>sub-[^_]+(_ses-[^_]+)?)(?P<entities>(_[a-z]+-[^_]+)*)_(?P<word>[A-Za-z0-9]+)")
+_WORDS = re.compile(r"(?P<owner>.*?)[^A-Za-z0-9]*(?P<word>[A-Za-z0-9]+)")
+_RESULTS = re.compile(
+    r"(.*[_-])?(mask|brainmask|roi|seg|label|labels|probability|probabilities|probs|dseg|probseg)", re.IGNORECASE
+)
 _ELSEWHERE = ("derivatives", "sourcedata")  # of a BIDS data set
+_KINDS = {  # by the last word of the name, in BIDS, BraTS 2020 and BraTS 2023
+    "flair": "FLAIR", "t2flair": "FLAIR", "t2f": "FLAIR",
+    "t1": "before", "t1n": "before", "t1w": "before",
+    "t1c": "after", "t1ce": "after", "t1gd": "after",
+    "t2": "other", "t2w": "other",
+}  # fmt: skip
 
 
-def nifti_studies(top: Path, paths: Sequence[Path]) -> Placed:
-    """Return the studies among NIfTI files of a folder, searched to any depth: ``paths`` in order, below ``top``."""
+@dataclass(frozen=True)
+class _Image:
+    """A file, whose it is (subject and session, or what goes before the last word), and which sequence.
+
+    The kind is FLAIR, T1 before or after contrast, another sequence, or not known (None).
+    """
+
+    path: Path
+    owner: str
+    kind: str | None
+    is_bids: bool
+
+    @classmethod
+    def of(cls, path: Path) -> _Image:
+        name = stem(place_of(path))
+        bids = _BIDS.fullmatch(name)
+        match = bids or _WORDS.fullmatch(name)
+        if match is None:
+            return cls(path, name, None, is_bids=False)
+        kind = _KINDS.get(match["word"].lower(), "other" if bids else None)
+        if kind == "before" and bids and "_ce-" in bids["entities"]:
+            kind = "after"
+        return cls(path, match["owner"], kind, bids is not None)
+
+
+def nifti_studies(top: Path, paths: Sequence[Path], errors: list[DataError]) -> Placed:
+    """Return the studies among NIfTI files of a folder, searched to any depth.
+
+    Parameters
+    ----------
+    top
+        The folder.
+    paths
+        Below it, those of a folder together.
+    errors
+        Takes subjects that have other sequences, but no FLAIR.
+    """
     found: Placed = []
-    images = [path for path in paths if not _RESULTS.fullmatch(stem(place_of(path)).lower())]
-    for folder, files in groupby(images, key=lambda path: path.parent):
+    images = [
+        _Image.of(path)
+        for path in paths
+        if not _RESULTS.fullmatch(stem(place_of(path))) and not set(_ELSEWHERE) & set(path.relative_to(top).parts[:-1])
+    ]
+    for _, files in groupby(images, key=lambda image: image.path.parent):
         here = list(files)
-        if set(_ELSEWHERE) & set(folder.relative_to(top).parts):
-            continue
-        bids = {path: match for path in here if (match := _BIDS.fullmatch(stem(place_of(path))))}
-        flairs = [path for path in here if _FLAIR.search(path.name)]
-        for path in flairs or [path for path in here if path not in bids]:
-            is_bids = path in bids and bids[path]["suffix"] == "FLAIR"
-            study = _bids_study(path, bids) if is_bids else VolumeStudy(stem(place_of(path)), path)
-            found.append((study, place_of(path)))
+        unknown = [image for image in here if image.kind is None]
+        flairs = [image for image in here if image.kind == "FLAIR"]
+        flairs = flairs or [image for image in unknown if "flair" in image.path.name.lower()]
+        found += [(_study(image, here), place_of(image.path)) for image in flairs or unknown]
+        errors += _lacking([image for image in here if not image.is_bids], any_flair=bool(flairs))
+    errors += _lacking([image for image in images if image.is_bids], any_flair=False)
     return found
 
 
-def _bids_study(flair: Path, bids: dict[Path, re.Match[str]]) -> VolumeStudy:
-    """Add the T1 volumes of the subject and session, where there is one of a kind."""
-    subject = bids[flair]["subject"]
-    t1 = [path for path, match in bids.items() if (match["subject"], match["suffix"]) == (subject, "T1w")]
-    with_contrast = [path for path in t1 if "_ce-" in path.name]
-    without = [path for path in t1 if path not in with_contrast]
+def _study(flair: _Image, here: Sequence[_Image]) -> VolumeStudy:
+    """Add the T1 volumes of the same subject and session, where there is one of a kind."""
+    name = stem(place_of(flair.path))
+    if flair.kind is None:
+        return VolumeStudy(name, flair.path)
+    before, after = (
+        [image.path for image in here if (image.owner, image.is_bids, image.kind) == (flair.owner, flair.is_bids, kind)]
+        for kind in ("before", "after")
+    )
     notes = [
         f"{len(paths)} T1 volumes {kind} contrast; none of them is used"
-        for kind, paths in (("before", without), ("after", with_contrast))
+        for kind, paths in (("before", before), ("after", after))
         if len(paths) > 1
     ]
-    pre, post = (paths[0] if len(paths) == 1 else None for paths in (without, with_contrast))
-    return VolumeStudy(stem(place_of(flair)).removesuffix("_FLAIR"), flair, pre, post, notes=tuple(notes))
+    pre, post = (paths[0] if len(paths) == 1 else None for paths in (before, after))
+    name = name.removesuffix("_FLAIR") if flair.is_bids else name
+    return VolumeStudy(name, flair.path, pre, post, notes=tuple(notes))
+
+
+def _lacking(images: Sequence[_Image], *, any_flair: bool) -> list[DataError]:
+    """Return an error for each subject without FLAIR.
+
+    Where there is FLAIR beside it (``any_flair``) what has no FLAIR may be another sequence of the same patient; it is
+    a subject only if it has T1 both before and after contrast.
+    """
+    owners: dict[str, list[_Image]] = {}
+    for image in images:
+        if image.kind is not None:
+            owners.setdefault(image.owner, []).append(image)
+    errors = []
+    for owner, its in owners.items():
+        kinds = {image.kind for image in its}
+        if "FLAIR" not in kinds and (not any_flair or {"before", "after"} <= kinds):
+            found = f"no FLAIR among {len(its)} NIfTI file(s) of {owner or 'a patient'}"
+            expected = "one whose name ends in FLAIR or t2f"
+            errors.append(
+                DataError(its[0].path.parent, found, expected, "if one of them is, give it with --flair FILE")
+            )
+    return errors

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
+from gliomask.inference.own_results import results_in
+from gliomask.volumes.archive import list_parts
 from gliomask.volumes.slices import SUFFIXES, read_image, read_mask
 
 _NUMBERED = re.compile(r"(?P<study>.+)_(?P<number>\d+)")
@@ -39,10 +41,13 @@ class Study:
         Patient for a stack ``<patient>_<number>``, file stem for a single slice.
     slices
         At least one.
+    notes
+        What was noticed while searching.
     """
 
     name: str
     slices: tuple[StudySlice, ...]
+    notes: tuple[str, ...] = ()
 
     def images(self) -> NDArray[np.uint8]:
         """Read the slices, (S, H, W, 3) uint8; grey slices count as FLAIR.
@@ -124,7 +129,8 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
     masks: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = slices_in_folder(path, results)
+            ours = results_in(path, results)
+            found = stacks([part.path for part in list_parts(path) if not ours(part.path)])
             if not found:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
@@ -139,20 +145,17 @@ def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list
     return studies
 
 
-def slices_in_folder(folder: Path, results: Path | None = None) -> list[Study]:
-    """Find the stacks and single slices of a folder as `find_studies` does; none if there are none."""
-    stacks: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    inside = results is not None and folder.resolve() in results.resolve().parents
-    inner = results.resolve() if results is not None and inside else None
+def stacks(files: Iterable[Path]) -> list[Study]:
+    """Find the stacks and single slices among files as `find_studies` does; none if there are none."""
+    found: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     for file in files:
-        if not is_mask(file) and (inner is None or inner not in file.resolve().parents):
+        if file.suffix.lower() in SUFFIXES and not is_mask(file):
             match = _NUMBERED.fullmatch(file.stem)
             study, number, alone = (match["study"], int(match["number"]), "") if match else (file.stem, 0, file.name)
-            stacks.setdefault((file.parent, study, alone), []).append((number, file))
+            found.setdefault((file.parent, study, alone), []).append((number, file))
     return [
         Study(study, tuple(_with_truth(file) for _, file in sorted(stack)))
-        for (_, study, _), stack in sorted(stacks.items())
+        for (_, study, _), stack in sorted(found.items())
     ]
 
 

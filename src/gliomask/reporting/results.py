@@ -108,7 +108,11 @@ class LoadedSlices:
     images: NDArray[np.uint8]
     truth: NDArray[np.bool_] | None
     spacing: Spacing | None = None
-    warnings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed while searching."""
+        return self.study.notes
 
     @property
     def source(self) -> str:

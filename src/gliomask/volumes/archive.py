@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 
 from gliomask.errors import DataError
 
@@ -48,8 +49,17 @@ def is_zip(path: Path) -> bool:
     return _start(path, len(_ZIP)) in (_ZIP, _EMPTY_ZIP)
 
 
-def list_parts(path: Path) -> list[Part]:
+def list_parts(path: Path, errors: list[DataError] | None = None) -> list[Part]:
     """List the files of a folder (to any depth) or a zip, or the file alone; hidden ones are passed over.
+
+    Links are followed; of a folder that can be reached in several ways, the files are listed once.
+
+    Parameters
+    ----------
+    path
+        Folder, zip or file.
+    errors
+        Takes what of a folder cannot be read: a folder in it, a link that leads nowhere. Without it, that is raised.
 
     Raises
     ------
@@ -57,20 +67,55 @@ def list_parts(path: Path) -> list[Part]:
         If it does not exist or may not be read, or a zip is damaged, encrypted, or declares more than 2 GiB,
         50000 members or a place outside of itself.
     """
-    if path.is_dir():
-        return _list_folder(path)
-    return _list_zip(path) if is_zip(path) else [Part(path)]
+    if not path.is_dir():
+        return _list_zip(path) if is_zip(path) else [Part(path)]
+    refused: list[DataError] = []
+    parts = _list_folder(path, refused)
+    if errors is None and refused:
+        raise refused[0]
+    if errors is not None:
+        errors += refused
+    return parts
 
 
-def _list_folder(folder: Path) -> list[Part]:
+def _list_folder(folder: Path, errors: list[DataError]) -> list[Part]:
     def refuse(error: OSError) -> None:
-        raise _unreadable(error.filename or folder, error) from error
+        errors.append(_unreadable(error.filename or folder, error))
 
-    parts = []
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(where) / name for name in sorted(files) if not name.startswith("."))
-        parts += [Part(path) for path in paths if path.is_file()]  # pipes and the like would be waited for
+    parts: list[Part] = []
+    seen = set(folder.resolve().parents)  # a link to one of these leads round and round
+    waiting = [folder]
+    while waiting:  # what links lead to comes last, so that a folder is listed at its own place
+        for where, folders, files in os.walk(waiting.pop(0), onerror=refuse):
+            here = Path(where)
+            if (real := here.resolve()) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += [here / name for name in folders if (here / name).is_symlink()]
+            parts += _list_files([here / name for name in sorted(files) if not name.startswith(".")], errors)
+    return parts
+
+
+def _list_files(paths: list[Path], errors: list[DataError]) -> list[Part]:
+    """List the files of one folder; those that are not there or out of reach make one error together."""
+    parts: list[Part] = []
+    lost: list[tuple[Path, OSError]] = []
+    for path in paths:
+        try:
+            if S_ISREG(path.stat().st_mode):  # pipes and the like would be waited for
+                parts.append(Part(path))
+        except OSError as error:
+            lost.append((path, error))
+    if lost:
+        path, reason = lost[0]
+        if isinstance(reason, FileNotFoundError):
+            more = f" (one of {len(lost)} in its folder)" if len(lost) > 1 else ""
+            found = f"a link that leads nowhere{more}"
+            errors.append(DataError(path, found, "a file", "fetch what it stands for, or remove it"))
+        else:
+            errors.append(_unreadable(path, reason))
     return parts
 
 
@@ -93,8 +138,8 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         raise DataError(path, found, expected, "give the folder it was made of, if you trust it")
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            found = "a zip with a member whose name leads out of it"
+        if not name.parts or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+            found = "a zip with a member whose name leads out of it or nowhere"
             raise DataError(path, found, "names inside of it", "do not trust it; pack the images again")
         if member.flag_bits & 1:
             raise DataError(path, "an encrypted zip", "a zip without password", "unpack it and give the folder")

@@ -198,9 +198,8 @@ def _sources(hd: Any, series: DicomSeries) -> list[Dataset]:
     tags: list[Any] = [Tag(name) for name in _REPEATED]
     headers: list[Dataset] = []
     for _, content in contents(parts):
-        header = dcmread(BytesIO(content), stop_before_pixels=True, force=True, specific_tags=tags)
-        _complete(header, series)
-        headers.append(header)
+        headers.append(dcmread(BytesIO(content), stop_before_pixels=True, force=True, specific_tags=tags))
+        _complete(headers[-1], series)
     if headers[0].SOPClassUID not in MULTI_FRAME:
         for header, frame in zip(headers, series.frames, strict=True):
             header.ImagePositionPatient = list(frame.position)
