@@ -202,8 +202,8 @@ def _sources(hd: Any, series: DicomSeries) -> list[Dataset]:
         _complete(header, series)
         headers.append(header)
     if headers[0].SOPClassUID not in MULTI_FRAME:
-        for header, frame in zip(headers, series.frames, strict=True):
-            header.ImagePositionPatient = list(frame.position)
+        for image, frame in zip(headers, series.frames, strict=True):
+            image.ImagePositionPatient = list(frame.position)
         return headers
     if len(parts) > 1:
         raise DataError(series.source, f"a series in {len(parts)} multi-frame files", "one multi-frame file", _CURE)
