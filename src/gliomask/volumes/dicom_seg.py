@@ -201,8 +201,8 @@ def _sources(hd: Any, series: DicomSeries) -> list[Dataset]:
         headers.append(dcmread(BytesIO(content), stop_before_pixels=True, force=True, specific_tags=tags))
         _complete(headers[-1], series)
     if headers[0].SOPClassUID not in MULTI_FRAME:
-        for header, frame in zip(headers, series.frames, strict=True):
-            header.ImagePositionPatient = list(frame.position)
+        for image, frame in zip(headers, series.frames, strict=True):
+            image.ImagePositionPatient = list(frame.position)
         return headers
     if len(parts) > 1:
         raise DataError(series.source, f"a series in {len(parts)} multi-frame files", "one multi-frame file", _CURE)
