@@ -93,7 +93,7 @@ class Loaded(Protocol):
 
 @dataclass(frozen=True)
 class LoadedSlices:
-    """TIFF or PNG slices."""
+    """TIFF or PNG slices, one a file or all in one."""
 
     study: Study
     images: NDArray[np.uint8]
@@ -107,20 +107,27 @@ class LoadedSlices:
 
     @property
     def stems(self) -> list[str]:
-        """Name of each file, without its ending."""
-        return [item.image.stem for item in self.study.slices]
+        """Name of each file, without its ending; with a number if the slices are the pages of one."""
+        files = [item.image.stem for item in self.study.slices]
+        return [f"{files[0]}_{page}" for page in range(1, len(self.images) + 1)] if self._paged else files
+
+    @property
+    def _paged(self) -> bool:
+        return len(self.images) > len(self.study.slices)
 
     def targets(self, folder: Path) -> list[Path]:
-        """Return a mask for each slice."""
+        """Return a mask for each file."""
         return [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in self.study.slices]
 
     def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> list[str]:
-        """Write a file for each slice."""
-        for target, mask in zip(self.targets(folder), prediction.mask, strict=True):
+        """Write a file for each file, of as many pages."""
+        masks = prediction.mask[np.newaxis] if self._paged else prediction.mask
+        for target, mask in zip(self.targets(folder), masks, strict=True):
             write_mask(target, mask)
         if keep.probabilities:
-            for stem, plane in zip(self.stems, prediction.probabilities, strict=True):
-                write_probabilities(folder / f"{stem}_probability.tif", plane)
+            planes = prediction.probabilities[np.newaxis] if self._paged else prediction.probabilities
+            for item, plane in zip(self.study.slices, planes, strict=True):
+                write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
         return []
 
 
