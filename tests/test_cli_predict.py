@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from builders import block, flair_of, make_mask, write_known_model, write_known_patient
@@ -16,7 +17,7 @@ from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.predictor import Predictor
-from gliomask.volumes.slices import read_mask, write_image, write_mask
+from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))
 FOUND = np.stack([NOTHING, block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
@@ -61,6 +62,20 @@ def test_lone_slice_without_truth(model: str, tmp_path: Path, capsys: pytest.Cap
     assert names(out / "case_2") == {"case_2_mask.png", "case_2_prediction.png", "summary.json"}
     assert np.array_equal(read_mask(out / "case_2" / "case_2_mask.png"), FOUND[1])
     assert "Dice" not in capsys.readouterr().out
+
+
+def test_pages_of_a_file_become_pages_of_a_mask(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tifffile.imwrite(tmp_path / "case.tif", flair_of(FOUND), photometric="rgb")
+    write_mask(tmp_path / "case_mask.tif", TRUTH)
+    assert predict(tmp_path / "case.tif", "--model", model, "--out", out, "--probabilities") == 0
+    pictures = {"case_3_prediction.png", "case_contours_1.png", "case.gif"}
+    assert names(out / "case") == {"case_mask.tif", "case_probability.tif", "summary.json"} | pictures
+    assert np.array_equal(read_mask_pages(out / "case" / "case_mask.tif"), FOUND)
+    probabilities = Predictor.load(model).predict(flair_of(FOUND)).probabilities
+    assert np.array_equal(tifffile.imread(out / "case" / "case_probability.tif"), probabilities)
+    kept = json.loads((out / "case" / "summary.json").read_text())
+    assert (kept["slices"], kept["masks"], kept["dice"]) == (3, ["case_mask.tif"], pytest.approx(DICE))
 
 
 def test_empty_mask_is_said_aloud(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,28 @@ def test_what_is_odd_about_the_place_is_said(tmp_path: Path) -> None:
     assert np.array_equal(twice.volume.affine, load(tmp_path / "b.nii").affine)
 
 
+def test_lengths_that_nibabel_would_make_up_are_refused(tmp_path: Path) -> None:
+    made: Any = Nifti1Image(values(), None)  # type: ignore[no-untyped-call]
+    made.set_qform(AFFINE, code=1)
+    made.header.set_xyzt_units("mm")
+    for axis, length in ((3, 0.0), (2, 0.0)):
+        (tmp_path / "a.nii").write_bytes(made.to_bytes())
+        assert "; expected lengths of 0.05 to 50.0 mm" in refusal(patch(tmp_path / "a.nii", 76 + 4 * axis, "f", length))
+    with_sform = patch(save(tmp_path / "b.nii", values()), 88, "f", 0.0)
+    assert read_nifti(with_sform).volume.spacing == pytest.approx(SPACING)
+    flat = patch(patch(save(tmp_path / "c.nii", values(shape=(5, 6))), 88, "f", 0.0), 254, "h", 0)
+    assert read_nifti(flat).volume.array.shape == (5, 6, 1)
+
+
+@pytest.mark.parametrize(("step", "fits"), [(0.04, False), (0.06, True), (49.0, True), (51.0, False), (2e-4, False)])
+def test_lengths_of_no_scanner_are_refused(tmp_path: Path, step: float, fits: bool) -> None:
+    path = save(tmp_path / "a.nii", values(), np.diag([1, -step, 1, 1]))
+    if fits:
+        assert read_nifti(path).volume.spacing == pytest.approx((1, step, 1))
+    else:
+        assert f"voxels of 1 x {step:.3g} x 1 mm; expected lengths" in refusal(path)
+
+
 @pytest.mark.parametrize(
     ("array", "found"),
     [

@@ -14,7 +14,15 @@ from PIL import Image
 from builders import make_mask, make_slice
 from gliomask.errors import UnreadableImageError
 from gliomask.files import whole_file
-from gliomask.volumes.slices import read_image, read_mask, write_image, write_mask
+from gliomask.volumes.slices import (
+    read_image,
+    read_mask,
+    read_mask_pages,
+    read_pages,
+    write_image,
+    write_mask,
+    write_probabilities,
+)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".tiff", ".png", ".TIF"])
@@ -165,13 +173,67 @@ def test_jpeg_by_another_name_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.tif")
 
 
-def test_grey_slice_is_flair_in_all_channels_only_if_allowed(tmp_path: Path) -> None:
-    grey = make_slice(4)[..., 0]
-    Image.fromarray(grey).save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png", allow_grey=True)
-    assert all(np.array_equal(image[..., channel], grey) for channel in range(3))
-    with pytest.raises(UnreadableImageError, match="grey"):
-        read_image(tmp_path / "a.png")
+def test_pages_are_read_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for dtype, shape in (
+        ("u1", (3, 8, 9)),
+        ("<u2", (3, 8, 9)),
+        (">u2", (1, 8, 9)),
+        ("<i2", (2, 8, 9)),
+        ("u1", (2, 8, 9, 3)),
+    ):
+        pages = rng.integers(-9 if "i" in dtype else 0, 250, shape).astype(dtype)
+        kind = "rgb" if pages.ndim == 4 else "minisblack"
+        tifffile.imwrite(tmp_path / "a.tif", pages, photometric=kind, byteorder=">" if ">" in dtype else "<")
+        again = read_pages(tmp_path / "a.tif")
+        assert np.array_equal(again, pages)
+        assert (again.dtype == np.uint8) == (dtype == "u1")
+    for kind in ("u1", "u2"):
+        Image.fromarray(pages[0, ..., 0].astype(kind)).save(tmp_path / "a.png")
+        assert np.array_equal(read_pages(tmp_path / "a.png"), pages[:1, ..., 0])
+
+
+def test_pages_that_cannot_be_taken_are_refused(tmp_path: Path) -> None:
+    grey = np.zeros((8, 8), np.uint16)
+    frames = [Image.fromarray(make_slice(seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "animated.png", save_all=True, append_images=frames[1:])
+    tifffile.imwrite(tmp_path / "white.tif", grey, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "colour.tif", np.zeros((2, 8, 8, 3), np.uint16), photometric="rgb")
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros((2, 8, 8), np.float32), photometric="minisblack")
+    with tifffile.TiffWriter(tmp_path / "sizes.tif") as file:
+        file.write(grey)
+        file.write(grey[:4])
+    with tifffile.TiffWriter(tmp_path / "kinds.tif") as file:
+        file.write(grey)
+        file.write(grey.astype(np.uint8))
+    for name, found in {
+        "animated.png": "3 images in one file", "white.tif": "white as zero", "colour.tif": "3 channel",
+        "float.tif": "floating point", "sizes.tif": "an image 2 in the file", "kinds.tif": "an image 2 in the file",
+    }.items():  # fmt: skip
+        with pytest.raises(UnreadableImageError, match=found):
+            read_pages(tmp_path / name)
+
+
+def test_pages_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8), photometric="minisblack")
+    monkeypatch.setattr("gliomask.volumes.slices.MOST_VOXELS", 4 * 64)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(UnreadableImageError, match="5 images of 8 x 8 pixels in one file; expected at most 256"):
+        read_pages(tmp_path / "a.tif")
+
+
+def test_pages_of_masks_and_probabilities_survive(tmp_path: Path) -> None:
+    masks = np.stack([make_mask(pixels) for pixels in (0, 7, 256)])
+    write_mask(tmp_path / "a.tif", masks)
+    assert np.array_equal(read_mask_pages(tmp_path / "a.tif"), masks)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert len(file.pages) == 3
+        assert np.array_equal(file.asarray(), masks * np.uint8(255))
+    values = np.random.default_rng(0).random((3, 8, 9), np.float32)
+    write_probabilities(tmp_path / "p.tif", values)
+    assert np.array_equal(tifffile.imread(tmp_path / "p.tif"), values)
+    with pytest.raises(UnreadableImageError, match="to write"):
+        write_mask(tmp_path / "a.png", masks)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from builders import make_mask, make_slice
+from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.inference.studies import Study, find_studies
 from gliomask.volumes.slices import write_image, write_mask
@@ -142,7 +144,7 @@ def test_slices_of_different_size_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "case_1.tif", size=16)
     odd = write(tmp_path / "case_2.tif", size=20)
     (study,) = find_studies([tmp_path])
-    with pytest.raises(DataError, match="20 x 20 pixels; expected 16 x 16") as caught:
+    with pytest.raises(DataError, match="20 x 20 pixels of 8 bits; expected 16 x 16") as caught:
         study.images()
     assert caught.value.path == str(odd)
 
@@ -162,6 +164,46 @@ def test_grey_slice_counts_as_flair(tmp_path: Path) -> None:
     Image.fromarray(grey).save(tmp_path / "grey.png")
     (study,) = find_studies([tmp_path / "grey.png"])
     assert np.array_equal(study.images()[0], np.stack([grey] * 3, axis=-1))
+
+
+def test_pages_of_a_file_are_a_stack(tmp_path: Path) -> None:
+    images = np.stack([make_slice(seed) for seed in range(4)])
+    masks = np.stack([make_mask(pixels) for pixels in (0, 3, 5, 7)])
+    tifffile.imwrite(tmp_path / "rgb.tif", images, photometric="rgb")
+    tifffile.imwrite(tmp_path / "grey.tif", images[..., 1], photometric="minisblack")
+    write_mask(tmp_path / "rgb_mask.tif", masks)
+    write_mask(tmp_path / "grey_mask.tif", masks[:3])
+    grey, rgb = find_studies([tmp_path])
+    assert np.array_equal(rgb.images(), images)
+    truth = rgb.truth((16, 16))
+    assert truth is not None
+    assert np.array_equal(truth, masks)
+    assert np.array_equal(grey.images(), np.stack([images[..., 1]] * 3, axis=-1))
+    with pytest.raises(DataError, match=r"3 mask\(s\) in one file; expected 4"):
+        grey.truth((16, 16))
+
+
+def test_files_of_a_stack_have_one_page_each(tmp_path: Path) -> None:
+    write(tmp_path / "case_1.tif")
+    tifffile.imwrite(tmp_path / "case_2.tif", np.stack([make_slice(1)] * 2), photometric="rgb")
+    (study,) = find_studies([tmp_path])
+    with pytest.raises(DataError, match="2 images in one file; expected one in each"):
+        study.images()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_grey_of_16_bits_is_scaled_over_the_stack(tmp_path: Path, suffix: str) -> None:
+    from PIL import Image
+
+    values = np.random.default_rng(0).integers(0, 4000, (3, 16, 16)).astype(np.uint16)
+    values[0] //= 8  # a slice of its own would become brighter
+    for number, plane in enumerate(values):
+        Image.fromarray(plane).save(tmp_path / f"case_{number}{suffix}")
+    (study,) = find_studies([tmp_path])
+    assert np.array_equal(study.images(), np.stack([to_uint8(values)] * 3, axis=-1))
+    write(tmp_path / "case_9.png")
+    with pytest.raises(DataError, match="16 x 16 pixels of 8 bits; expected 16 x 16 of 16 bits"):
+        find_studies([tmp_path])[0].images()
 
 
 def test_broken_slice_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-_MARKS = ("summary.json", ".unfinished")  # one of them lies in the folder of every study (gliomask.reporting.results)
+SUMMARY = "summary.json"
+UNFINISHED = ".unfinished"
+"""One of the two lies in the folder of every study."""
 
 
 def results_in(folder: Path, results: Path | None) -> Callable[[Path], bool]:
@@ -31,6 +33,6 @@ def results_in(folder: Path, results: Path | None) -> Callable[[Path], bool]:
         if inside or real == out or out not in real.parents:
             return inside and out in (real, *real.parents)
         study = out / real.relative_to(out).parts[0]
-        return any((study / mark).is_file() for mark in _MARKS)
+        return any((study / mark).is_file() for mark in (SUMMARY, UNFINISHED))
 
     return lambda path: holds_results(path.parent)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
 from gliomask.inference.own_results import results_in
 from gliomask.volumes.archive import list_parts
-from gliomask.volumes.slices import SUFFIXES, read_image, read_mask
+from gliomask.volumes.slices import SUFFIXES, read_mask_pages, read_pages
 
 _NUMBERED = re.compile(r"(?P<study>.+)_(?P<number>\d+)")
 
@@ -50,23 +51,32 @@ class Study:
     notes: tuple[str, ...] = ()
 
     def images(self) -> NDArray[np.uint8]:
-        """Read the slices, (S, H, W, 3) uint8; grey slices count as FLAIR.
+        """Read the slices, (S, H, W, 3) uint8; the pages of a lone file are slices, too.
+
+        Grey slices count as FLAIR. Of 16 bits they are scaled, all together (`gliomask.data.greyscale.to_uint8`).
 
         Raises
         ------
         DataError
-            If a file cannot be read or the slices differ in size.
+            If a file cannot be read, the slices differ in size or depth, or there are several files of several pages.
         """
-        arrays = [read_image(item.image, allow_grey=True) for item in self.slices]
-        for item, array in zip(self.slices, arrays, strict=True):
-            if array.shape != arrays[0].shape:
+        stacks = [read_pages(item.image) for item in self.slices]
+        first = stacks[0]
+        for item, stack in zip(self.slices, stacks, strict=True):
+            if len(stack) > 1 and len(stacks) > 1:
+                found, expected = f"{len(stack)} images in one file", "one in each file of a stack"
+                raise DataError(item.image, found, expected, "predict the file by itself")
+            if (stack.shape[1:3], stack.dtype == np.uint8) != (first.shape[1:3], first.dtype == np.uint8):
                 raise DataError(
                     item.image,
-                    f"{array.shape[0]} x {array.shape[1]} pixels",
-                    f"{arrays[0].shape[0]} x {arrays[0].shape[1]} as the other slices of {self.name}",
-                    "predict slices of different size one by one",
+                    f"{stack.shape[1]} x {stack.shape[2]} pixels of {8 if stack.dtype == np.uint8 else 16} bits",
+                    f"{first.shape[1]} x {first.shape[2]} of {8 if first.dtype == np.uint8 else 16} bits"
+                    f" as the other slices of {self.name}",
+                    "predict slices of different size or depth one by one",
                 )
-        return np.stack(arrays)
+        if first.dtype != np.uint8:
+            stacks = [to_uint8(np.concatenate(stacks))]
+        return np.concatenate([each if each.ndim == 4 else np.stack([each] * 3, axis=-1) for each in stacks])
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the content of the files, wherever they lie.
@@ -101,16 +111,16 @@ class Study:
         paths = [item.truth for item in self.slices if item.truth is not None]
         if len(paths) < len(self.slices):
             return None
-        masks = [read_mask(path) for path in paths]
+        pages = len(read_pages(self.slices[0].image)) if len(paths) == 1 else 1
+        masks = [read_mask_pages(path) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
-            if mask.shape != size:
-                raise DataError(
-                    path,
-                    f"a mask of {mask.shape[0]} x {mask.shape[1]} pixels",
-                    f"{size[0]} x {size[1]} as its slice",
-                    "make the mask on the grid of the slice, or move it away",
-                )
-        return np.stack(masks)
+            cure = "make the mask on the grid of the slice, or move it away"
+            if mask.shape[1:] != size:
+                found = f"a mask of {mask.shape[1]} x {mask.shape[2]} pixels"
+                raise DataError(path, found, f"{size[0]} x {size[1]} as its slice", cure)
+            if len(mask) != pages:
+                raise DataError(path, f"{len(mask)} mask(s) in one file", f"{pages}, one for each slice", cure)
+        return np.concatenate(masks)
 
 
 def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list[Study]:

@@ -4,7 +4,7 @@ A study's folder is complete when it holds ``summary.json``, which is written la
 that says so, and a later run does the study anew:
 
 ===============================  ===========================================================================
-``<slice>_mask<ending>``         of slices: a mask of each, with the slice's ending (TIFF or PNG)
+``<slice>_mask<ending>``         of slices: a mask of each file, with its ending (TIFF or PNG) and as many pages
 ``<slice>_probability.tif``      of slices, on request: float32
 ``<study>_mask.nii.gz``          of volumes: the mask on the volume's own grid, uint8
 ``<study>_probability.nii.gz``   of volumes, on request: float32
@@ -31,11 +31,11 @@ from gliomask.errors import DataError, MissingExtraError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
+from gliomask.inference.own_results import SUMMARY, UNFINISHED
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeInput, VolumeStudy
 from gliomask.reporting.measures import measure
-from gliomask.reporting.results_table import SUMMARY
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage, write_nifti
 from gliomask.volumes.slices import write_mask, write_probabilities
@@ -43,7 +43,6 @@ from gliomask.volumes.slices import write_mask, write_probabilities
 if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
 
-UNFINISHED = ".unfinished"
 CROPPED = "the head is small in the image: only the part around it was looked at, enlarged"
 NO_TUMOUR = "EMPTY MASK: no tumour found"
 
@@ -102,7 +101,7 @@ class Loaded(Protocol):
 
 @dataclass(frozen=True)
 class LoadedSlices:
-    """TIFF or PNG slices."""
+    """TIFF or PNG slices, one a file or all in one."""
 
     study: Study
     images: NDArray[np.uint8]
@@ -129,20 +128,27 @@ class LoadedSlices:
 
     @property
     def stems(self) -> list[str]:
-        """Name of each file, without its ending."""
-        return [item.image.stem for item in self.study.slices]
+        """Name of each file, without its ending; with a number if the slices are the pages of one."""
+        files = [item.image.stem for item in self.study.slices]
+        return [f"{files[0]}_{page}" for page in range(1, len(self.images) + 1)] if self._paged else files
+
+    @property
+    def _paged(self) -> bool:
+        return len(self.images) > len(self.study.slices)
 
     def targets(self, folder: Path) -> list[Path]:
-        """Return a mask for each slice."""
+        """Return a mask for each file."""
         return [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in self.study.slices]
 
     def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> list[str]:
-        """Write a file for each slice."""
-        for target, mask in zip(self.targets(folder), prediction.mask, strict=True):
+        """Write a file for each file, of as many pages."""
+        masks = prediction.mask[np.newaxis] if self._paged else prediction.mask
+        for target, mask in zip(self.targets(folder), masks, strict=True):
             write_mask(target, mask)
         if keep.probabilities:
-            for stem, plane in zip(self.stems, prediction.probabilities, strict=True):
-                write_probabilities(folder / f"{stem}_probability.tif", plane)
+            planes = prediction.probabilities[np.newaxis] if self._paged else prediction.probabilities
+            for item, plane in zip(self.study.slices, planes, strict=True):
+                write_probabilities(folder / f"{item.image.stem}_probability.tif", plane)
         return []
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
+from gliomask.inference.own_results import SUMMARY
 
-SUMMARY = "summary.json"
-"""Of a study, in its folder; of all studies, in the folder of those."""
 TABLE = "summary.csv"
 _LISTS = ("masks", "warnings", "extras", "sequences")
 

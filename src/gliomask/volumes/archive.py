@@ -109,13 +109,13 @@ def _list_files(paths: list[Path], errors: list[DataError]) -> list[Part]:
         except OSError as error:
             lost.append((path, error))
     if lost:
-        path, reason = lost[0]
+        first, reason = lost[0]
         if isinstance(reason, FileNotFoundError):
             more = f" (one of {len(lost)} in its folder)" if len(lost) > 1 else ""
             found = f"a link that leads nowhere{more}"
-            errors.append(DataError(path, found, "a file", "fetch what it stands for, or remove it"))
+            errors.append(DataError(first, found, "a file", "fetch what it stands for, or remove it"))
         else:
-            errors.append(_unreadable(path, reason))
+            errors.append(_unreadable(first, reason))
     return parts
 
 

@@ -50,7 +50,8 @@ def load_nifti(path: Path, expected: str) -> Any:
     Returns
     -------
     nibabel.Nifti1Image or nibabel.Nifti2Image
-        Its voxels not yet scaled; nibabel is typed only in part.
+        Its voxels not yet scaled; nibabel is typed only in part. nibabel mends a header: ``extra["pixdim"]`` is the
+        pixdim of the file.
 
     Raises
     ------
@@ -100,7 +101,9 @@ def _parse(path: Path, expected: str, file: IO[bytes]) -> Any:
         found = "a damaged file (it goes on after the voxels that its header declares)"
         raise DataError(path, found, expected, "write it again")
     content.seek(0)
-    return kind.from_stream(content)
+    image = kind.from_stream(content)
+    image.extra["pixdim"] = kind.header_class.from_fileobj(io.BytesIO(start), check=False)["pixdim"]
+    return image
 
 
 def _declared(path: Path, expected: str, header: Any) -> int:

@@ -5,6 +5,7 @@ Masks of stacked slices, which have no place in space, are the affair of `glioma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gliomask.volumes.nifti_file import check_name, damaged, in_silence, load_ni
 from gliomask.volumes.volume import Volume
 
 _IMAGE = "a NIfTI image of 3 dimensions with its orientation"
+_SMALLEST, _LARGEST = 0.05, 50.0  # mm
 _SPATIAL = (
     "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
@@ -63,7 +65,8 @@ def read_nifti(path: Path) -> NiftiImage:
     ------
     DataError
         If the file is missing, empty, cut off, damaged or no NIfTI; has more than 3 dimensions, is not of real numbers,
-        holds NaN or infinite values, or has lengths in another unit than mm or an affine that cannot be inverted.
+        holds NaN or infinite values, or has lengths in another unit than mm, voxels of less than 0.05 or more than
+        50 mm, none at all where they count (without sform), or an affine that cannot be inverted.
     """
     image = load_nifti(path, _IMAGE)
     try:
@@ -72,12 +75,15 @@ def read_nifti(path: Path) -> NiftiImage:
             _check_unit(path, image.header)
             with np.errstate(all="ignore"):  # what overflows is found as infinite
                 values = np.asanyarray(image.dataobj).reshape(shape)
-            affine, said = _affine(image.header)
+            affine, said = _affine(path, image)
     except DataError:
         raise
     except Exception as error:  # nibabel and its decoders raise nearly anything for broken files
         raise damaged(path, _IMAGE, error) from error
-    return NiftiImage(Volume(values, affine, "RAS", source=str(path)), image.header, said)
+    volume = Volume(values, affine, "RAS", source=str(path))
+    if not _SMALLEST <= min(volume.spacing) <= max(volume.spacing) <= _LARGEST:
+        raise _wrong_spacing(path, volume.spacing)
+    return NiftiImage(volume, image.header, said)
 
 
 def write_nifti(path: Path, array: NDArray[Any], volume: Volume, header: Any = None) -> None:
@@ -137,14 +143,23 @@ def _shape(path: Path, image: Any) -> tuple[int, int, int]:
     return x, y, z
 
 
+def _wrong_spacing(path: Path, lengths: Sequence[float]) -> DataError:
+    found = f"voxels of {' x '.join(f'{length:.3g}' for length in lengths)} mm"
+    cure = "write its geometry again, from the original images"
+    return DataError(path, found, f"lengths of {_SMALLEST} to {_LARGEST} mm", cure)
+
+
 def _check_unit(path: Path, header: Any) -> None:
     unit = header.get_xyzt_units()[0]
     if unit in ("meter", "micron"):
         raise DataError(path, f"lengths in {unit}", f"{_IMAGE} in mm", "convert it to mm")
 
 
-def _affine(header: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _affine(path: Path, image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the affine, and what is odd about it."""
+    header, lengths = image.header, image.extra["pixdim"][1:4]
+    if header["sform_code"] <= 0 and not all(lengths[: min(3, int(header["dim"][0]))]):
+        raise _wrong_spacing(path, lengths)
     affine = np.asarray(header.get_best_affine(), np.float64)
     if header["sform_code"] <= 0 and header["qform_code"] <= 0:
         return affine, (_NO_PLACE,)

@@ -1,4 +1,7 @@
-"""One slice in one file: TIFF and PNG images and masks, read strictly and written whole. Knows nothing of patients."""
+"""Slices in files: TIFF and PNG images and masks, read strictly and written whole. Knows nothing of patients.
+
+A file is a slice; only `read_pages`, `read_mask_pages` and what is written may have several, the pages of a TIFF.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,16 @@ from PIL import Image, UnidentifiedImageError
 
 from gliomask.errors import UnreadableImageError
 from gliomask.files import whole_file
+from gliomask.volumes.volume import MOST_VOXELS
 
 SUFFIXES = {".tif": "TIFF", ".tiff": "TIFF", ".png": "PNG"}
 """File name endings (in lower case) that are read and written, with the name of their format."""
 
 _IMAGE = "an 8-bit RGB TIFF or PNG"
-_GREY = "an 8-bit RGB or greyscale TIFF or PNG"
+_PAGES = "an 8-bit RGB, or 8-bit or 16-bit greyscale, TIFF or PNG"
 _MASK = "a 1-channel TIFF or PNG with values 0 and 255 (or 0 and 1)"
-_BITS_PER_SAMPLE = 258  # TIFF tag
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
+_WHITE_IS_ZERO = 0
 _MODES = {
     "1": "1 channel of 1 bit",
     "L": "1 channel of 8 bits (grey)",
@@ -36,7 +41,7 @@ _MODES = {
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Pixels as they lie in the file, with what the decoder would otherwise pass over in silence."""
+    """Pixels of one page or of all, and what the decoder would otherwise pass over in silence; pages are those left."""
 
     pixels: NDArray[Any]
     mode: str
@@ -47,21 +52,20 @@ class _Decoded:
         """Say in a few words what came."""
         if self.pages > 1:
             return f"{self.pages} images in one file"
+        if self.bits == 0:
+            return "white as zero, in 16 bits"
         if self.bits > 8 and self.mode not in {"I", "F"}:
             return f"{Image.getmodebands(self.mode)} channel(s) of {self.bits} bits"
         return _MODES.get(self.mode, f"pixels of mode {self.mode}")
 
 
-def read_image(path: Path, *, allow_grey: bool = False) -> NDArray[np.uint8]:
+def read_image(path: Path) -> NDArray[np.uint8]:
     """Read one slice.
 
     Parameters
     ----------
     path
         TIFF (uncompressed, LZW, ...) or PNG.
-    allow_grey
-        Take an 8-bit greyscale slice for FLAIR alone and put it in all three channels, as missing sequences are
-        replaced by FLAIR in the data.
 
     Returns
     -------
@@ -73,14 +77,37 @@ def read_image(path: Path, *, allow_grey: bool = False) -> NDArray[np.uint8]:
     UnreadableImageError
         If the file is missing, empty, cut off, of another format, or has other channels or another depth.
     """
-    expected = _GREY if allow_grey else _IMAGE
-    decoded = _decode(path, expected)
-    plain = decoded.pages == 1 and decoded.bits <= 8
-    if plain and decoded.mode == "RGB":
+    decoded = _decode(path, _IMAGE)
+    if decoded.pages == 1 and decoded.bits <= 8 and decoded.mode == "RGB":
         return decoded.pixels
-    if plain and decoded.mode == "L" and allow_grey:
-        return np.repeat(decoded.pixels[..., np.newaxis], 3, axis=2)
-    raise UnreadableImageError(path, decoded.describe(), expected, "save the slice as 8-bit RGB, one slice a file")
+    raise UnreadableImageError(path, decoded.describe(), _IMAGE, "save the slice as 8-bit RGB, one slice a file")
+
+
+def read_pages(path: Path) -> NDArray[Any]:
+    """Read a slice, or all pages of a TIFF, as they are.
+
+    Parameters
+    ----------
+    path
+        TIFF (uncompressed, LZW, ...) or PNG.
+
+    Returns
+    -------
+    numpy.ndarray
+        (P, H, W, 3) uint8, channels pre-contrast T1, FLAIR, post-contrast T1; or (P, H, W) of 8 bits (uint8) or 16
+        (any integer type), which is FLAIR.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the file is missing, empty, cut off, of another format, has other channels or another depth, pages that
+        differ, or more than `MOST_VOXELS` pixels, which is told before they are read.
+    """
+    decoded = _decode(path, _PAGES, all_pages=True)
+    plain = 0 < decoded.bits <= 8 and decoded.mode in {"RGB", "L"}
+    if decoded.pages == 1 and (plain or (decoded.bits == 16 and decoded.mode.startswith("I"))):
+        return decoded.pixels
+    raise UnreadableImageError(path, decoded.describe(), _PAGES, "save it as 8-bit RGB, or as grey")
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -102,7 +129,21 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         If the file is missing, empty, cut off, of another format, has other channels or another depth, or holds
         values other than two.
     """
-    decoded = _decode(path, _MASK)
+    return _to_mask(path, _decode(path, _MASK))
+
+
+def read_mask_pages(path: Path) -> NDArray[np.bool_]:
+    """Read a mask, or all pages of a TIFF, as (P, H, W) bool; each as `read_mask` does.
+
+    Raises
+    ------
+    UnreadableImageError
+        As `read_mask` and `read_pages` do.
+    """
+    return _to_mask(path, _decode(path, _MASK, all_pages=True))
+
+
+def _to_mask(path: Path, decoded: _Decoded) -> NDArray[np.bool_]:
     if decoded.pages > 1 or decoded.bits > 8 or decoded.mode not in {"1", "L"}:
         raise UnreadableImageError(path, decoded.describe(), _MASK, "save the mask as 8-bit greyscale")
     if decoded.mode == "1":
@@ -141,69 +182,105 @@ def write_image(path: Path, array: NDArray[np.uint8]) -> None:
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
-    """Write one mask with the values 0 and 255, uncompressed TIFF or PNG by the ending of the name.
+    """Write a mask with the values 0 and 255, uncompressed TIFF or PNG by the ending of the name.
 
     Parameters
     ----------
     path
         File to write, or to replace, in a folder that exists.
     mask
-        (H, W) bool.
+        (H, W) bool, or (P, H, W) for a TIFF of so many pages.
 
     Raises
     ------
     UnreadableImageError
         If the array is anything else, the ending is unknown, or the file cannot be written.
     """
-    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+    if mask.dtype != np.bool_ or not _is_paged(mask, path) or mask.size == 0:
         raise UnreadableImageError(
             path, f"an array {mask.shape} of {mask.dtype} to write", "(H, W) of bool", "threshold the array first"
         )
-    _write(path, Image.fromarray(mask.astype(np.uint8) * 255))
+    _write(path, *_pages_of(mask.astype(np.uint8) * 255))
 
 
 def write_probabilities(path: Path, probabilities: NDArray[np.float32]) -> None:
-    """Write (H, W) float32 probabilities, 0 to 1, as an uncompressed float TIFF.
+    """Write (H, W) or (P, H, W) float32 probabilities, 0 to 1, as an uncompressed float TIFF of one or more pages.
 
     Raises
     ------
     UnreadableImageError
-        If the array is not (H, W) of float32, the name does not end in .tif or .tiff, or the file cannot be written.
+        If the array is anything else, the name does not end in .tif or .tiff, or the file cannot be written.
     """
-    if probabilities.dtype != np.float32 or probabilities.ndim != 2 or SUFFIXES.get(path.suffix.lower()) != "TIFF":
+    if (
+        probabilities.dtype != np.float32
+        or not _is_paged(probabilities, path)
+        or SUFFIXES.get(path.suffix.lower()) != "TIFF"
+    ):
         found = f"an array {probabilities.shape} of {probabilities.dtype} for {path.suffix!r}"
         raise UnreadableImageError(path, found, "(H, W) of float32 and a name ending in .tif", "convert it first")
-    _write(path, Image.fromarray(probabilities))
+    _write(path, *_pages_of(probabilities))
 
 
-def _write(path: Path, image: Image.Image) -> None:
+def _is_paged(array: NDArray[Any], path: Path) -> bool:
+    """Tell whether it is a page, or some for a file that takes several."""
+    return array.ndim == 2 or (array.ndim == 3 and SUFFIXES.get(path.suffix.lower()) == "TIFF")
+
+
+def _pages_of(array: NDArray[Any]) -> list[Image.Image]:
+    return [Image.fromarray(page) for page in (array if array.ndim == 3 else array[np.newaxis])]
+
+
+def _write(path: Path, image: Image.Image, *more: Image.Image) -> None:
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise UnreadableImageError(path, f"a name ending in {path.suffix!r}", ".tif, .tiff or .png", "rename the file")
     try:
         with whole_file(path) as partial:
-            image.save(partial, format=kind)
+            image.save(partial, format=kind, **({"save_all": True, "append_images": more} if more else {}))
     except OSError as error:
         raise UnreadableImageError(
             path, f"cannot be written ({error.strerror or error})", "a folder that can be written to", "choose another"
         ) from error
 
 
-def _decode(path: Path, expected: str) -> _Decoded:
+def _decode(path: Path, expected: str, *, all_pages: bool = False) -> _Decoded:
     try:
         with Image.open(path, formats=("TIFF", "PNG")) as image:
             bits, pages = _bits(image), getattr(image, "n_frames", 1)
+            if all_pages and (pages == 1 or image.format == "TIFF"):
+                return _Decoded(_all_pages(path, image, pages), image.mode, bits, 1)
             return _Decoded(np.array(image), image.mode, bits, pages)
+    except UnreadableImageError:
+        raise
     except Exception as error:  # decoders raise nearly anything for broken files
         found, cure = _reason(path, error)
         raise UnreadableImageError(path, found, expected, cure) from error
 
 
+def _all_pages(path: Path, image: Image.Image, count: int) -> NDArray[Any]:
+    (width, height), kind = image.size, (image.size, image.mode, _bits(image))
+    if count * width * height > MOST_VOXELS:
+        found, cure = f"{count} images of {height} x {width} pixels in one file", "copy it again, or crop it"
+        raise UnreadableImageError(path, found, f"at most {MOST_VOXELS} pixels", cure)
+    pages = []
+    for number in range(count):
+        image.seek(number)
+        if (image.size, image.mode, _bits(image)) != kind:
+            found = f"an image {number + 1} in the file that has another size or kind than the first"
+            raise UnreadableImageError(path, found, "images of one kind", "save each in a file of its own")
+        pages.append(np.array(image))
+    return np.stack(pages)
+
+
 def _bits(image: Image.Image) -> int:
-    """Return the bits per channel in the file: the decoder quietly cuts 16-bit RGB down to 8."""
+    """Return the bits per channel in the file: the decoder quietly cuts 16-bit RGB down to 8.
+
+    None (0) where it takes 16-bit grey as it is although white is zero.
+    """
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
-        return int(max(tags.get(_BITS_PER_SAMPLE, (1,))))
+        bits = int(max(tags.get(_BITS_PER_SAMPLE, (1,))))
+        return 0 if bits == 16 and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else bits
     if any(";16" in str(tile.args) for tile in getattr(image, "tile", ())):
         return 16
     return 8
