@@ -27,9 +27,12 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from builders import write_known_model
 from dicom_builders import SECRETS, save, write_enhanced, write_series
 from gliomask.errors import DataError
 from gliomask.inference.inputs import Inputs, find_inputs
+from gliomask.inference.predictor import Predictor
+from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.dicom import find_series
 from test_volume import affine_of
 
@@ -80,16 +83,27 @@ def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def predictor() -> Predictor:
+    with tempfile.TemporaryDirectory() as folder:
+        return Predictor.load(write_known_model(Path(folder)))
+
+
 def predictable(*paths: Path) -> Inputs:
-    """Find and read everything under some paths; return what could be read and what was said of the rest."""
+    """Find, read and predict all that lies under some paths; return what went well and what was said of the rest."""
     found = find_inputs(paths)
     good, errors = [], list(found.errors)
     for study in found.studies:
         try:
-            study.read()  # type: ignore[union-attr]
-            good.append(study)
+            assert isinstance(study, VolumeStudy)
+            volume = study.read()
         except DataError as error:
             errors.append(error)
+            continue
+        _, tall, wide = volume.grid.spacing
+        mask = volume.grid.back(predictor().predict(volume.images, pixel=(tall, wide)).mask)
+        assert mask.shape == volume.flair.volume.array.shape
+        good.append(study)
     return Inputs(tuple(good), tuple(errors))
 
 
