@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -285,6 +286,15 @@ def test_device_that_is_not_there_is_refused(model: Path) -> None:
         Predictor.load(model, device="cuda")
     with pytest.raises(UsageError, match="expected --engine onnxruntime"):
         Predictor.load(model, engine="openvino", device="cuda")
+
+
+def test_a_gpu_that_cannot_be_used_is_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime's package for GPUs goes on without a word on the processor."""
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda path, options, providers: session(path, options))
+    with pytest.raises(UsageError, match="no CUDA device"):
+        Predictor.load(model, device="cuda")
 
 
 def test_edited_image_size_is_refused(model: Path, tmp_path: Path) -> None:

@@ -90,6 +90,10 @@ class OnnxEngine:
             raise ModelFileError(
                 f"{path}: ONNX Runtime cannot load it ({type(error).__name__}); expected a model that gliomask exported"
             ) from error
+        if provider not in self._session.get_providers():  # it goes on without a word on the processor
+            raise UsageError(
+                "ONNX Runtime found no CUDA device that it can use; expected driver, CUDA and cuDNN of its version"
+            )
         _check_names(path, [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())])
         self.name = f"ONNX Runtime, {'cuda' if provider.startswith('CUDA') else 'cpu'}, float32"
         self.image_size = int(self._session.get_inputs()[0].shape[3])
