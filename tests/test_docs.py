@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import write_known_model
 from gliomask.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,8 @@ def test_documented_command_is_accepted(
     _, command, *arguments = shlex.split(line.partition("  #")[0])
     module = import_module(f"gliomask.cli.{command}")
     monkeypatch.chdir(tmp_path)  # no run of the reader's own is looked at
+    for source in re.findall(r"--from (runs/\S+)", line):  # of which the network is read
+        write_known_model(Path(source))
 
     def parsed(*_: object) -> None:
         raise ParsedError
