@@ -32,9 +32,10 @@ def asd(mask: NDArray[np.bool_], spacing: Spacing = VOXELS) -> float:
     """Return the angular standard deviation: how ragged the outline is within narrow angles.
 
     Distances from the centroid to the points of the boundary, divided by their mean, are sorted into ten equal bins of
-    the angle; ASD is the mean of the (population) standard deviations within the bins. Bins without points, which
-    outlines have that do not surround their centroid, are left out. A quarter turn moves a bin by two and a half, so
-    ASD is the mean of two: with the first bin beginning at an axis, and half a bin further.
+    the angle; ASD is the mean of the (population) standard deviations within the bins. A point on the edge of two bins
+    is in both. Bins without points, which outlines have that do not surround their centroid, are left out. A quarter
+    turn moves a bin by two and a half, so ASD is the mean of two: with the first bin beginning at an axis, and half a
+    bin further.
 
     Parameters
     ----------
@@ -124,8 +125,10 @@ def _angular_deviation(distances: NDArray[np.float64], turns: NDArray[np.float64
         return float("nan")
     found = []
     for shift in (0.0, 0.5):
-        bins = np.floor(np.round(turns * BINS + shift, 9)).astype(np.int64) % BINS  # rounded: points on an edge
-        found.append(np.mean([distances[bins == each].std() for each in np.unique(bins)]))
+        places = np.round(turns * BINS + shift, 9)
+        upper, lower = (np.asarray(place, np.int64) % BINS for place in (np.floor(places), np.ceil(places) - 1))
+        bins = np.union1d(upper, lower)  # a point on an edge is in both
+        found.append(np.mean([distances[(upper == each) | (lower == each)].std() for each in bins]))
     return float(np.mean(found))
 
 
