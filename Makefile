@@ -9,7 +9,7 @@ demo: $(STAMP)  ## the whole road on simulated patients; says where to look
 	$(BIN)/gliomask demo --out demo --overwrite
 
 test: check  ## all checks and all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

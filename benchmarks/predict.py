@@ -3,7 +3,8 @@
 python -m benchmarks.predict
 
 The same weights on the same simulated patients. The script is what somebody would write with the trained
-network at hand: it imports PyTorch, loads the network, reads the slices, and predicts in float32 in batches of eight.
+network at hand: it imports PyTorch, loads the network, reads a patient's slices, and predicts in float32 in batches of
+eight.
 Everything alternates in one run; medians.
 """
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", type=Path, help="be the script: predict this folder with PyTorch")
     options = parser.parse_args(arguments)
     if options.plain is not None:
-        plain_script(options.plain, options.model)
+        with tempfile.TemporaryDirectory() as folder:
+            plain_script(options.plain, options.model, Path(folder))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options)
@@ -119,28 +121,28 @@ def outside(data: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def plain_script(data: Path, model: str) -> None:
-    """Predict slices as a script with PyTorch does."""
+def plain_script(data: Path, model: str, out: Path) -> None:
+    """Predict slices as a script with PyTorch does, and write their masks."""
     import torch  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
+    from gliomask.data.normalisation import normalise, stack_statistics  # noqa: PLC0415
     from gliomask.models.onnx_weights import load_trained  # noqa: PLC0415
     from gliomask.models.trained import contract_of  # noqa: PLC0415
 
     contract = contract_of(model)
     net = load_trained(model, contract.architecture).eval()
-    files = [path for path in sorted(data.rglob("*.tif")) if not path.stem.endswith("_mask")]
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        for start in range(0, len(files), 8):
-            names = files[start : start + 8]
-            images = [Image.open(path) for path in names]
-            sides = [np.asarray(image.resize((contract.image_size,) * 2), np.float32) for image in images]
-            batch = torch.from_numpy(np.stack(sides)).permute(0, 3, 1, 2)
-            batch = (batch - batch.mean(dim=(0, 2, 3), keepdim=True)) / batch.std(dim=(0, 2, 3), keepdim=True)
-            for path, image, logits in zip(names, images, net(batch), strict=True):
-                probability = Image.fromarray(logits[0].sigmoid().numpy()).resize(image.size)
-                mask = (np.asarray(probability) >= contract.threshold).astype(np.uint8) * 255
-                Image.fromarray(mask).save(Path(folder) / f"{path.stem}_mask.tif")
+    files = [path for path in data.rglob("*.tif") if not path.stem.endswith("_mask")]
+    for patient in sorted({path.parent for path in files}):
+        names = sorted(path for path in files if path.parent == patient)
+        images = [Image.open(path) for path in names]
+        stack = np.stack([np.asarray(image.resize((contract.image_size,) * 2)) for image in images])
+        slices = torch.from_numpy(normalise(stack, stack_statistics(stack, "volume")))
+        with torch.inference_mode():
+            logits = torch.cat([net(batch)[:, 0] for batch in slices.split(8)]).numpy()
+        for path, image, values in zip(names, images, logits, strict=True):
+            mask = np.asarray(Image.fromarray(values).resize(image.size)) >= 0  # a probability of one half
+            Image.fromarray(mask.astype(np.uint8) * 255).save(out / f"{path.stem}_mask.tif")
 
 
 def in_turns(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

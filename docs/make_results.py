@@ -1,6 +1,6 @@
 """Write docs/results.md from evaluations: a cross-validation, models in pairs, the leak. Computes no score itself.
 
-python docs/make_results.py --folds runs/FOLDS --pair runs/ONE runs/OTHER --leak runs/leak
+python docs/make_results.py --folds runs/FOLDS --pair runs/ONE runs/OTHER --pair runs/THIRD runs/FOURTH --leak runs/leak
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folds", type=Path, help="evaluated cross-validation, also with --flair-alone, --one-by-one")
-    parser.add_argument("--pair", type=Path, nargs="+", default=[], help="evaluated runs; the first is the reference")
+    parser.add_argument(
+        "--pair", type=Path, nargs="+", action="append", default=[],
+        help="evaluated runs on the same patients, of which the first is the reference; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--leak", type=Path, help="folder that gliomask leak made")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of results.md")
     options = parser.parse_args(arguments)
@@ -44,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = ["# Results\n", f"{made_by} {_READ_BESIDE}\n"]
     if options.folds is not None:
         parts += cross_validation(options.folds)
-    if options.pair:
-        parts += comparison(read_models(options.pair), options.out / "results")
+    for number, paths in enumerate(options.pair):
+        parts += comparison(read_models(paths), options.out, "results" if not number else f"results/{number + 1}")
     if options.leak is not None:
         (options.out / "results").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(options.leak / "leak.png", options.out / "results" / "leak.png")
@@ -116,14 +119,14 @@ def _less_to_see(folds: Path) -> list[str]:
     return [Table("Less to see, same patients and folds.", columns, tuple(rows)).markdown()]
 
 
-def comparison(models: Sequence[Model], figures: Path) -> list[str]:
+def comparison(models: Sequence[Model], docs: Path, figures: str) -> list[str]:
     """Return the tables of models that were scored on the same patients, and write their figure."""
-    write_comparison(models, figures)
+    write_comparison(models, docs / figures)
     return [
-        "## Models on the same unseen patients\n",
+        f"## On the same unseen patients: {', '.join(model.name for model in models)}\n",
         "\n".join(_origin(model) for model in models) + "\n",
         markdown(models),
-        "![Dice of every patient under each model](results/comparison.png)\n",
+        f"![Dice of every patient under each model]({figures}/comparison.png)\n",
     ]
 
 
@@ -141,14 +144,14 @@ def _origin_of(run: Path) -> str:
     known: dict[str, Any] = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     config = RunFolder(run).config()
     size, epochs = config.image_size, config.optimisation.epochs
-    start = config.model
+    start, schedule = config.model, config.optimisation.lr_scheduler
     weights = (
         f"encoder weights {start.encoder_weights}" if start.weights == "none" else f"going on from {start.weights}"
     )
     return (
         f"{config.model.model}, {weights}, recipe {config.recipe}, "
-        f"{size} x {size} pixels, {epochs} epochs, {config.hardware.precision}, seed {config.seed}, split by "
-        f"{config.split.split}; commit {(known.get('git_commit') or 'not known')[:12]}"
+        f"{size} x {size} pixels, {epochs} epochs, schedule {schedule}, {config.hardware.precision}, "
+        f"seed {config.seed}, split by {config.split.split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, cold, equality, gpu, layers, measures, memory, page, training
+from benchmarks import breakdown, cold, equality, gpu, layers, measures, memory, page, predict, training
 from benchmarks.data import Case, repeated
 from benchmarks.machine import matmul_peak
 from benchmarks.measure import Budget, Stopwatch, summary
@@ -22,6 +22,7 @@ from benchmarks.plain import PlainTraining, SliceFiles, change, dice_of, loss_of
 from benchmarks.road import train_round
 from benchmarks.work import bytes_per_image, flops_of, flops_per_image
 from builders import tiny_dataset
+from gliomask.cli.app import main as cli
 from gliomask.config import ORIGINAL, AugmentationConfig, HardwareConfig, ModelConfig
 from gliomask.data.batches import CachedBatches, EvaluationPlans
 from gliomask.data.cache import open_cache
@@ -29,7 +30,10 @@ from gliomask.data.index import build_index
 from gliomask.data.split import make_split
 from gliomask.errors import DataError
 from gliomask.models.registry import build_model
+from gliomask.models.trained import DEFAULT
 from gliomask.training.module import SegmentationModule
+from gliomask.volumes.phantom import write_phantoms
+from gliomask.volumes.slices import read_mask
 from tiny_runs import TinyNet, use_tiny_net
 
 SIZE, BATCH = 32, 4
@@ -332,3 +336,28 @@ def test_performance_page_has_marks_for_every_benchmark() -> None:
     text = page.PAGE.read_text()
     for name in ("training", "breakdown", "measures", "equality", "layers", "memory", "gpu", "gpu-expected"):
         assert text.count(f"<!-- {name}: begin -->") == text.count(f"<!-- {name}: end -->") == 1, name
+
+
+def test_script_that_prediction_is_measured_against_does_the_same_work(tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "data", patients=1, size=96)
+    (tmp_path / "script").mkdir()
+    predict.plain_script(tmp_path / "data", DEFAULT, tmp_path / "script")
+    assert cli(["predict", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--no-pictures", "--quiet"]) == 0
+    ours = {path.name: read_mask(path) for path in (tmp_path / "out").rglob("*_mask.tif")}
+    theirs = {path.name: read_mask(path) for path in (tmp_path / "script").iterdir()}
+    assert ours.keys() == theirs.keys()
+    both = sum(int((ours[name] & theirs[name]).sum()) for name in ours)
+    all_of_them = sum(int(mask.sum()) for mask in (*ours.values(), *theirs.values()))
+    assert 2 * both / all_of_them > 0.97  # slices are resized by another filter
+
+
+@pytest.mark.slow
+def test_prediction_is_measured_against_the_script(tmp_path: Path) -> None:
+    options = ("--patients", "1", "--rounds", "1", "--engine", "onnxruntime")
+    found = run(predict.main, tmp_path / "predict.json", *options)
+    assert found["engine"].startswith("ONNX Runtime")
+    assert all(value > 0 for name, value in found.items() if name != "engine")
+    assert 0 < found["share of the time outside the network"] < 1
+    assert found["network alone, ratio"] == pytest.approx(
+        found["network alone, engine, slices/s"] / found["network alone, PyTorch eager float32, slices/s"], abs=0.02
+    )

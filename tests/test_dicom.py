@@ -25,7 +25,10 @@ from pydicom.uid import (
 
 from dicom_builders import SECRETS, save, uid, write_enhanced, write_series
 from gliomask.errors import DataError
+from gliomask.volumes import dicom_headers
+from gliomask.volumes.archive import Part
 from gliomask.volumes.dicom import DicomImage, choose_flair, find_series
+from gliomask.volumes.dicom_headers import DicomFrame, read_frames
 from gliomask.volumes.volume import Volume, to_axial
 from test_volume import ORIENTATIONS, affine_of, rotation
 
@@ -128,6 +131,35 @@ def test_files_without_preamble_are_read(tmp_path: Path, meta: bool, implicit: b
     image = read(tmp_path)
     assert np.array_equal(image.volume.array, values())
     assert image.warnings == ()
+
+
+def test_headers_are_read_without_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exam has a dozen series, of which one is used: of the others only the beginnings of the files are read."""
+    write_series(tmp_path, values(shape=(512, 512, 2)), AFFINE)
+    sizes = []
+
+    def counting(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
+        sizes.append(len(content))
+        return read_frames(part, content)
+
+    monkeypatch.setattr(dicom_headers, "read_frames", counting)
+    (series,) = find_series(tmp_path)
+    assert len(series.frames) == len(sizes) == 2
+    assert max(sizes) == 2**17 < (tmp_path / series.frames[0].part.path.name).stat().st_size
+
+
+def test_headers_longer_than_any_usual_one_are_read_to_their_end(tmp_path: Path) -> None:
+    for path in write_series(tmp_path, values(), AFFINE):
+        dataset = dcmread(path)
+        dataset.add_new(0x00091001, "OB", bytes(300_000))  # a private element before all that counts
+        dataset.save_as(path)
+    assert np.array_equal(read(tmp_path).volume.array, values())
+
+
+@pytest.mark.parametrize("spacing", [(0.02, 0.5, 5.5), (0.5, 0.5, 80.0)])
+def test_voxels_of_a_size_that_no_head_has_are_refused(tmp_path: Path, spacing: tuple[float, ...]) -> None:
+    write_series(tmp_path, values(), affine_of((0, 1, 2), (-1, -1, 1), spacing))
+    assert "; expected lengths of 0.05 to 50.0 mm" in refusal(tmp_path)
 
 
 def test_slope_and_intercept_count(tmp_path: Path) -> None:

@@ -40,3 +40,14 @@ def test_page_without_a_leak_does_not_mention_it(tmp_path: Path) -> None:
     runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1))]
     make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
     assert "The leak" not in (tmp_path / "docs" / "results.md").read_text()
+
+
+def test_each_pair_has_its_own_tables_and_figure(tmp_path: Path) -> None:
+    far, near, middle = (str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1), ("middle", 3)))
+    make_results("--pair", far, near, "--pair", far, middle, "--out", str(tmp_path / "docs"))
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert "near minus far" in page
+    assert "middle minus far" in page
+    pictures = [tmp_path / "docs" / name / "comparison.png" for name in ("results", "results/2")]
+    assert pictures[0].read_bytes() != pictures[1].read_bytes()
+    assert all(f"({picture.relative_to(tmp_path / 'docs')})" in page for picture in pictures)

@@ -160,7 +160,7 @@ def contents(parts: Iterable[Part]) -> Iterator[tuple[Part, bytes]]:
 
 
 def contents_or_errors(
-    parts: Iterable[Part], start: bytes = b"", at: int = 0
+    parts: Iterable[Part], start: bytes = b"", at: int = 0, *, most: int | None = None
 ) -> Iterator[tuple[Part, bytes | DataError]]:
     """Read files as `contents` does, but give the error of one that cannot be read, and go on.
 
@@ -170,6 +170,8 @@ def contents_or_errors(
         What to read.
     start, at
         Files that do not hold these bytes at this place are not read further: their content is empty.
+    most
+        Bytes to read of each file at most; all if it is not given.
     """
     with ExitStack() as stack:
         opened: tuple[Path, zipfile.ZipFile] | None = None
@@ -178,7 +180,7 @@ def contents_or_errors(
                 if part.member and (opened is None or opened[0] != part.path):
                     stack.close()
                     opened = part.path, stack.enter_context(_open_zip(part.path))
-                content = _read(part, opened[1] if opened and part.member else None, start, at)
+                content = _read(part, opened[1] if opened and part.member else None, (start, at), most)
             except DataError as error:
                 yield part, error
             else:
@@ -192,13 +194,14 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise DataError(path, "a damaged or cut-off zip", "a zip of images", "copy or pack it again") from error
 
 
-def _read(part: Part, archive: zipfile.ZipFile | None, start: bytes, at: int) -> bytes:
+def _read(part: Part, archive: zipfile.ZipFile | None, begins: tuple[bytes, int], most: int | None) -> bytes:
+    start, at = begins
     try:
         with part.path.open("rb") if archive is None else archive.open(part.member) as file:
             begin = file.read(at + len(start))
             if begin[at:] != start:
                 return b""
-            content = begin + file.read(LARGEST_FILE - len(begin) + 1)
+            content = begin + file.read(max(0, (LARGEST_FILE + 1 if most is None else most) - len(begin)))
     except OSError as error:
         raise _unreadable(part, error) from error
     except Exception as error:  # BadZipFile, zlib.error, EOFError, NotImplementedError (a rare way of packing), ...

@@ -18,7 +18,7 @@ from gliomask.errors import DataError
 from gliomask.volumes.archive import list_parts
 from gliomask.volumes.dicom_headers import DicomFrame, read_headers
 from gliomask.volumes.dicom_pixels import read_pixels
-from gliomask.volumes.volume import Plane, Volume
+from gliomask.volumes.volume import Plane, Volume, check_spacing
 
 _SERIES = "an MR series of evenly spaced, parallel slices"
 _FLAIR = re.compile(r"flair|dark ?fluid|tirm|fluid att")
@@ -115,13 +115,15 @@ class DicomSeries:
         Raises
         ------
         DataError
-            If slices are missing, doubled, unevenly spaced or not on a line, or a file cannot be decoded.
+            If slices are missing, doubled, unevenly spaced or not on a line, voxels are smaller than 0.05 mm or
+            larger than 50 mm, or a file cannot be decoded.
         """
         affine, said = _affine(self)
         values = read_pixels(self.frames)
         volume = Volume(
             values.transpose(2, 1, 0), affine, "LPS", str(self.source), self.frames[0].frame_of_reference
         )  # fmt: skip
+        check_spacing(volume.spacing, volume.source)
         return DicomImage(volume, self, (*self.remarks, *said))
 
 

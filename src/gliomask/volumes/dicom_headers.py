@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gliomask.errors import DataError
-from gliomask.volumes.archive import Part, contents_or_errors
+from gliomask.volumes.archive import Part, contents, contents_or_errors
 from gliomask.volumes.silence import muted, shared
 
 IMAGE = "an MR image in DICOM"
@@ -24,6 +24,8 @@ MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 
 _STARTS = ((b"DICM", 128), (b"\x08\0", 0), (b"\x02\0", 0))  # after a preamble; without one, the first group
 _KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it tells a file without preamble
+_HEADER = 2**17
+"""Bytes in which nearly any header ends (128 KiB): the pixels of other series than FLAIR are never read."""
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
@@ -97,7 +99,7 @@ def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame
     left = list(parts)
     for start, at in _STARTS:
         foreign = []
-        for part, content in contents_or_errors(left, start, at):
+        for part, content in contents_or_errors(left, start, at, most=_HEADER):
             if isinstance(content, DataError):
                 yield part, content
             elif content and (at or _KINDS in content[:_KINDS_WITHIN]):
@@ -111,8 +113,15 @@ def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame
             yield part, DataError(str(part), found, IMAGE, "copy it again, or move it away")
 
 
-def _frames_or_error(part: Part, content: bytes) -> tuple[DicomFrame, ...] | DataError:
+def _frames_or_error(part: Part, beginning: bytes) -> tuple[DicomFrame, ...] | DataError:
+    """Read the header; where it is longer than the beginning of its file, in the whole file."""
     try:
+        return read_frames(part, beginning)
+    except DataError as error:
+        if len(beginning) < _HEADER:
+            return error
+    try:
+        _, content = next(contents([part]))
         return read_frames(part, content)
     except DataError as error:
         return error
@@ -126,7 +135,7 @@ def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
     part
         For errors and for later reading.
     content
-        The file, which begins like a DICOM file.
+        The file, which begins like a DICOM file; its pixels may be left out.
 
     Raises
     ------

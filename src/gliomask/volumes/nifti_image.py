@@ -5,7 +5,6 @@ Masks of stacked slices, which have no place in space, are the affair of `glioma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from numpy.typing import NDArray
 
 from gliomask.errors import DataError
 from gliomask.volumes.nifti_file import check_name, damaged, in_silence, load_nifti, write_content
-from gliomask.volumes.volume import Volume
+from gliomask.volumes.volume import Volume, check_spacing
 
 _IMAGE = "a NIfTI image of 3 dimensions with its orientation"
-_SMALLEST, _LARGEST = 0.05, 50.0  # mm
 _SPATIAL = (
     "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
@@ -81,8 +79,7 @@ def read_nifti(path: Path) -> NiftiImage:
     except Exception as error:  # nibabel and its decoders raise nearly anything for broken files
         raise damaged(path, _IMAGE, error) from error
     volume = Volume(values, affine, "RAS", source=str(path))
-    if not _SMALLEST <= min(volume.spacing) <= max(volume.spacing) <= _LARGEST:
-        raise _wrong_spacing(path, volume.spacing)
+    check_spacing(volume.spacing, volume.source)
     return NiftiImage(volume, image.header, said)
 
 
@@ -143,12 +140,6 @@ def _shape(path: Path, image: Any) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _wrong_spacing(path: Path, lengths: Sequence[float]) -> DataError:
-    found = f"voxels of {' x '.join(f'{length:.3g}' for length in lengths)} mm"
-    cure = "write its geometry again, from the original images"
-    return DataError(path, found, f"lengths of {_SMALLEST} to {_LARGEST} mm", cure)
-
-
 def _check_unit(path: Path, header: Any) -> None:
     unit = header.get_xyzt_units()[0]
     if unit in ("meter", "micron"):
@@ -158,8 +149,8 @@ def _check_unit(path: Path, header: Any) -> None:
 def _affine(path: Path, image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the affine, and what is odd about it."""
     header, lengths = image.header, image.extra["pixdim"][1:4]
-    if header["sform_code"] <= 0 and not all(lengths[: min(3, int(header["dim"][0]))]):
-        raise _wrong_spacing(path, lengths)
+    if header["sform_code"] <= 0:
+        check_spacing(np.abs(lengths[: min(3, int(header["dim"][0]))]).tolist(), str(path))
     affine = np.asarray(header.get_best_affine(), np.float64)
     if header["sform_code"] <= 0 and header["qform_code"] <= 0:
         return affine, (_NO_PLACE,)

@@ -6,6 +6,7 @@ LPS, turns the first two round.) Orientation codes name the direction in which a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from functools import cached_property
 from itertools import permutations
@@ -26,6 +27,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MOST_VOXELS = 2**26
 """Readers refuse larger volumes (than 512 x 512 x 256) before they take any memory."""
 
+_SMALLEST_VOXEL, _LARGEST_VOXEL = 0.05, 50.0  # mm, along any axis
 _EXPECTED = "a volume with a position in space"
 _PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
 _SIDES = ("LR", "PA", "IS")  # of the patient's axes: where they fall, and where they grow
@@ -148,6 +150,27 @@ def _check_affine(affine: Affine, source: str) -> None:
     flat = lengths.min() < 1e-4 or lengths.max() > 1e4
     if flat or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-3 or affine[3].tolist() != [0, 0, 0, 1]:
         raise DataError(source, "an affine that cannot be inverted (axes of length 0 or in one plane)", _EXPECTED, cure)
+
+
+def check_spacing(lengths: Sequence[float], source: str) -> None:
+    """Refuse voxels of a size that no image of a head has.
+
+    Parameters
+    ----------
+    lengths
+        Distance between voxels along the array axes, in mm.
+    source
+        What the error names.
+
+    Raises
+    ------
+    DataError
+        If one is less than 0.05 or more than 50 mm.
+    """
+    if not _SMALLEST_VOXEL <= min(lengths) <= max(lengths) <= _LARGEST_VOXEL:
+        found = f"voxels of {' x '.join(f'{length:.3g}' for length in lengths)} mm"
+        cure = "write its geometry again, from the original images"
+        raise DataError(source, found, f"lengths of {_SMALLEST_VOXEL} to {_LARGEST_VOXEL} mm", cure)
 
 
 def concerns(volume: Volume) -> tuple[str, ...]:
