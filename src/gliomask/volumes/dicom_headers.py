@@ -25,7 +25,7 @@ MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 _STARTS = ((b"DICM", 128), (b"\x08\0", 0), (b"\x02\0", 0))  # after a preamble; without one, the first group
 _KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it tells a file without preamble
 _HEADER = 2**17
-"""Bytes in which nearly any header ends (128 KiB): the pixels of other series than FLAIR are never read."""
+"""Bytes in which nearly any header ends (128 KiB); more of a file is read only where it does not."""
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
