@@ -139,7 +139,7 @@ def plain_script(data: Path, model: str, out: Path) -> None:
         stack = np.stack([np.asarray(image.resize((contract.image_size,) * 2)) for image in images])
         slices = torch.from_numpy(normalise(stack, stack_statistics(stack, "volume")))
         with torch.inference_mode():
-            logits = torch.cat([net(batch)[:, 0] for batch in slices.split(8)]).numpy()
+            logits = torch.cat([net(batch)[:, 0] for batch in torch.split(slices, 8)]).numpy()
         for path, image, values in zip(names, images, logits, strict=True):
             mask = np.asarray(Image.fromarray(values).resize(image.size)) >= 0  # a probability of one half
             Image.fromarray(mask.astype(np.uint8) * 255).save(out / f"{path.stem}_mask.tif")
