@@ -5,6 +5,8 @@ The public slices are filled by the head; a network that was trained on them mis
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,5 +62,6 @@ def _extent(profile: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def _around(extent: tuple[int, int], side: float, length: int) -> slice:
-    low = round((sum(extent) - side) / 2)
-    return slice(max(low, 0), min(low + max(round(side), 1), length))
+    """Return the pixels that a stretch around the middle of an extent touches: no rim of the head is rounded away."""
+    low, high = floor((sum(extent) - side) / 2), ceil((sum(extent) + side) / 2)
+    return slice(max(low, 0), min(high, length))
