@@ -171,6 +171,7 @@ def test_a_flipped_bit_in_a_packed_file_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [(None, "no such file"), (b"", "0 bytes"), (b"x" * 500, "no NIfTI"), (gzip.compress(b""), "0 bytes")],
+    ids=["missing", "empty", "other", "packed, empty"],  # a packed file holds the time, an id must not
 )
 def test_file_that_is_no_nifti_is_refused(tmp_path: Path, content: bytes | None, found: str) -> None:
     if content is not None:
