@@ -64,7 +64,12 @@ CUT, STEP = 100.0, 10.0
 
 
 def write_known_model(
-    folder: Path, *, cut: float = CUT, normalisation: NormalisationName = "imagenet", threshold: float = 0.5
+    folder: Path,
+    *,
+    cut: float = CUT,
+    normalisation: NormalisationName = "imagenet",
+    threshold: float = 0.5,
+    smallest_component: float = 0.0,
 ) -> Path:
     """Write model.onnx and model.json of a network that needs no training, and return the path of model.onnx.
 
@@ -97,6 +102,7 @@ def write_known_model(
     contract = ModelContract(
         name="known", architecture="unet", image_size=SIDE, normalisation=normalisation, threshold=threshold,
         onnx_sha256=file_sha256(folder / "model.onnx"), training={"split": "patient"}, scores={}, versions={},
+        smallest_component=smallest_component,
     )  # fmt: skip
     write_contract(contract, folder / "model.json")
     return folder / "model.onnx"

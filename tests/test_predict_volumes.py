@@ -172,6 +172,9 @@ def test_what_was_done_with_other_options_is_not_taken_for_done(
     assert summary(tmp_path / "out", "scan")["extras"] == ["probabilities", "preview"]
     assert predict(*command, "--flips") == 1
     assert "made without --flips; expected a new file" in capsys.readouterr().err
+    assert predict(*command, "--smallest-component", "0") == 0  # what the model asks for itself
+    assert predict(*command, "--smallest-component", "0.5") == 1
+    assert "made with --smallest-component 0; expected a new file" in capsys.readouterr().err
 
 
 def test_a_killed_study_is_done_anew(

@@ -242,9 +242,10 @@ def test_temperature_changes_probabilities_and_not_the_mask(tmp_path: Path) -> N
 def test_a_model_of_the_first_format_has_temperature_one(tmp_path: Path) -> None:
     path = write_known_model(tmp_path).with_suffix(".json")
     values = json.loads(path.read_text())
-    del values["temperature"]
+    del values["temperature"], values["smallest_component"]
     path.write_text(json.dumps(values | {"format_version": 1}))
     assert read_contract(path).temperature == 1
+    assert read_contract(path).smallest_component == 0
 
 
 # --- less to see

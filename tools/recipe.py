@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gliomask.config import RECIPES, ModelConfig, SplitConfig, TrainConfig, to_dict
+from gliomask.config import RECIPES, TAKEN, ModelConfig, SplitConfig, TrainConfig, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.run_folder import RunFolder
@@ -84,9 +84,7 @@ def recipe_options(config: TrainConfig, earlier: TrainConfig | None = None) -> s
     if earlier is not None:
         base = replace(
             base,
-            image_size=earlier.image_size,
-            normalisation=earlier.normalisation,
-            threshold=earlier.threshold,
+            **{name: getattr(earlier, name) for name in TAKEN},
             model=ModelConfig(model=earlier.model.model, weights=config.model.weights),
         )
     before, after = (_settings(each) for each in (base, config))

@@ -50,7 +50,7 @@ class ModelConfig:
     """Where a ResNet encoder starts: imagenet (downloaded once, checksum verified), none, or a safetensors file."""
     weights: str = "none"
     """Trained model that the whole network starts from: a bundled model's name, run folder or model.onnx; or none.
-    --from names it and takes network, image size, normalisation and threshold from it, too."""
+    --from names it and takes network, image size, normalisation, threshold and smallest_component from it, too."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,9 @@ class TrainConfig:
     """volume: z-score over the bright voxels of the patient; imagenet: fixed mean and deviation of ImageNet."""
     threshold: float = 0.5
     """Probability from which a pixel is tumour; travels in the exported model."""
+    smallest_component: float = 0.1
+    """Connected parts of a patient's mask with fewer voxels than this fraction of the largest part's are left out of
+    predictions (not in validation while training); travels in the exported model. 0 leaves out none."""
     model: ModelConfig = field(default_factory=ModelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -183,6 +186,8 @@ class TrainConfig:
         """
         _require(self.image_size >= 32 and self.image_size % 2 == 0, "image_size", self.image_size, "even, >= 32")
         _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        smallest = self.smallest_component
+        _require(0 <= smallest <= 1, "smallest_component", smallest, "0 to 1")
         _require(self.seed >= 0, "seed", self.seed, ">= 0")
         _require(self.optimisation.epochs >= 1, "epochs", self.optimisation.epochs, ">= 1")
         _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
@@ -212,6 +217,7 @@ ORIGINAL = TrainConfig(
     recipe="original",
     image_size=128,
     normalisation="imagenet",
+    smallest_component=0.0,
     model=ModelConfig(model="original-unet", encoder_weights="imagenet"),
     split=SplitConfig(split="patient"),
     augmentation=AugmentationConfig(
@@ -223,6 +229,8 @@ ORIGINAL = TrainConfig(
         average=0.0, empty_ratio=0.0,
     ),
 )  # fmt: skip
+TAKEN = ("image_size", "normalisation", "threshold", "smallest_component")
+"""Settings that a training takes from the model that it goes on from; an exported model has them under these names."""
 RECIPES: dict[RecipeName, TrainConfig] = {"default": TrainConfig(), "original": ORIGINAL}
 
 

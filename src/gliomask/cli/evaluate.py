@@ -46,13 +46,16 @@ class EvaluateOptions(OutputOptions):
     """Replace pre- and post-contrast T1 by FLAIR, as for a patient who has nothing else."""
     flips: Flag = False
     """Predict every slice mirrored as well and average, in twice the time."""
+    smallest_component: float | None = None
+    """Leave connected parts of a predicted mask out that have fewer voxels than this fraction of the largest part's: 0
+    keeps all, 1 only the largest. What the model asks for if not given."""
     one_by_one: Flag = False
     """Predict every slice by itself, as for somebody who has nothing else, instead of whole volumes."""
     spacing: tuple[float, float, float] | None = None
     """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
     out: Path | None = None
     """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores) if not
-    given, with -flair-alone, -one-by-one or -flips behind it."""
+    given, with -flair-alone, -one-by-one, -flips or -components-FRACTION behind it."""
     no_masks: Flag = False
     """Do not keep the predicted masks."""
     batch_size: int = 8
@@ -97,8 +100,14 @@ def main(arguments: Sequence[str]) -> int:
 def _check(options: EvaluateOptions) -> None:
     if options.model is not None and options.masks is not None:
         raise UsageError("expected either --model or --masks: what is to be scored")
-    if options.masks is not None and (options.flair_alone or options.one_by_one or options.flips):
-        raise UsageError("--flair-alone, --one-by-one and --flips are for models; expected none of them with --masks")
+    of_models = {
+        "--flair-alone": options.flair_alone,
+        "--one-by-one": options.one_by_one,
+        "--flips": options.flips,
+        "--smallest-component": options.smallest_component is not None,
+    }
+    if options.masks is not None and any(of_models.values()):
+        raise UsageError(f"{', '.join(of_models)} are for models; expected none of them with --masks")
     if options.split_of is not None and options.masks is None:
         raise UsageError(
             "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"
@@ -117,7 +126,13 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
     from gliomask.training.cross_validation import CrossValidation
 
     model, view = options.model or DEFAULT, View(options.flair_alone, options.one_by_one)
-    load = partial(Predictor.load, batch_size=options.batch_size, flips=options.flips)
+    load = partial(
+        Predictor.load,
+        batch_size=options.batch_size,
+        flips=options.flips,
+        smallest_component=options.smallest_component,
+    )
+    seen = asdict(view) | {"flips": options.flips}
     folds = CrossValidation(Path(model))
     if folds.exists():
         if options.subset not in {None, "test"}:
@@ -125,13 +140,13 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
             raise UsageError(f"{found}; expected no --subset, or one of the folds as --model")
         subset, run_of = out_of_fold(index, folds)
         predictors = {run.path: load(run.path) for run in folds.runs()}
-        facts = model_facts([each.contract for each in predictors.values()], "out-of-fold", folds.name)
+        facts = model_facts(list(predictors.values()), "out-of-fold", folds.name)
         masks = PredictedMasks(lambda patient: predictors[run_of[patient.name].path], view)
-        return masks, subset, facts | {"view": asdict(view) | {"flips": options.flips}}
+        return masks, subset, facts | {"view": seen}
     predictor = load(model)
     name = options.subset or ("test" if Path(model).is_dir() else "unseen")
     subset = choose_subset(index, model, name)
-    facts = model_facts([predictor.contract], name) | {"view": asdict(view) | {"flips": options.flips}}
+    facts = model_facts([predictor], name) | {"view": seen}
     return PredictedMasks(lambda _: predictor, view), subset, facts
 
 
@@ -155,6 +170,7 @@ def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         "subset": name,
         "split": None,
         "threshold": None,
+        "smallest_component": None,
         "masks": where,
     }
     return GivenMasks(folder), subset, facts
@@ -165,6 +181,8 @@ def _default_folder(options: EvaluateOptions) -> Path:
         return options.masks / "scores"
     model = Path(options.model or DEFAULT)
     view = "-flair-alone" * options.flair_alone + "-one-by-one" * options.one_by_one + "-flips" * options.flips
+    if options.smallest_component is not None:
+        view += f"-components-{options.smallest_component:g}"
     if (model / "folds.json").is_file():
         return model / f"out-of-fold{view}"
     if model.is_dir():

@@ -50,6 +50,9 @@ class PredictOptions(OutputOptions):
     """cuda needs ONNX Runtime's GPU package."""
     flips: Flag = False
     """Predict every slice mirrored as well and average, for twice the time."""
+    smallest_component: float | None = None
+    """Leave connected parts of a mask out that have fewer voxels than this fraction of the largest part's: 0 keeps all,
+    1 only the largest. What the model asks for if not given."""
     out: Path = Path("predictions")
     """Folder for the results: one folder a study, summary.csv and summary.json."""
     probabilities: Flag = False
@@ -71,7 +74,13 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.reporting.results_table import require_own_table, write_table
 
     printer = Printer(options)
-    predictor = Predictor.load(options.model, engine=options.engine, device=options.device, flips=options.flips)
+    predictor = Predictor.load(
+        options.model,
+        engine=options.engine,
+        device=options.device,
+        flips=options.flips,
+        smallest_component=options.smallest_component,
+    )
     found = _find(options)
     for error in found.errors:
         printer.error(str(error))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.config import RECIPES, ModelConfig, TrainConfig, from_dict, load_config, to_dict
+from gliomask.config import RECIPES, TAKEN, ModelConfig, TrainConfig, from_dict, load_config, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
 
@@ -36,8 +36,9 @@ class TrainOptions(OutputOptions):
     """Folder of the runs."""
     from_: Annotated[str, tyro.conf.arg(name="from")] = "none"
     """Go on from a trained model: a bundled model's name (`gliomask models`), a run folder or a model.onnx; or, with
-    --folds, each fold from the same fold of that folder. The network is that model's; image size, normalisation and
-    threshold, too, if not given. Whom it has seen, no new split makes unseen: evaluate says how many."""
+    --folds, each fold from the same fold of that folder. The network is that model's; image size, normalisation,
+    threshold and smallest component, too, if not given. Whom it has seen, no new split makes unseen: evaluate says how
+    many."""
     config: Path | None = None
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False
@@ -148,7 +149,7 @@ def _from_model(source: str, config: TrainConfig) -> TrainConfig:
 
     folds = CrossValidation(Path(source))
     contract = contract_of(folds.run(0).path if folds.exists() else source)
-    kept = {"image_size": contract.image_size, "normalisation": contract.normalisation, "threshold": contract.threshold}
+    kept = {name: getattr(contract, name) for name in TAKEN}
     model = from_dict(ModelConfig, {"model": contract.architecture, "weights": source})
     return from_dict(TrainConfig, kept, replace(config, model=model))
 

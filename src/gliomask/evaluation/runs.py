@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from gliomask.evaluation.evaluate import evaluate, has_no_gap, patients_at
 from gliomask.evaluation.results import MASKS, SUMMARY, Evaluation, write_evaluation
 from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Predictor
-from gliomask.models.contract import ModelContract
 
 _MARK = "README.txt"
 
@@ -42,22 +41,29 @@ def evaluate_test_part(
     predictor, subset = Predictor.load(run), choose_subset(index, run, "test")
     masks = room_for_masks(out)
     evaluation = evaluate(predictor, index, subset.positions, masks_to=masks, progress=progress)
-    facts = model_facts([predictor.contract], "test") | data_facts(index, subset) | {"masks": MASKS}
+    facts = model_facts([predictor], "test") | data_facts(index, subset) | {"masks": MASKS}
     write_evaluation(evaluation, out, facts)
     return evaluation
 
 
-def model_facts(contracts: Sequence[ModelContract], subset: str, name: str | None = None) -> dict[str, Any]:
-    """Return what an evaluation keeps of the model (one contract a fold) and the name of the subset."""
+def model_facts(predictors: Sequence[Predictor], subset: str, name: str | None = None) -> dict[str, Any]:
+    """Return what an evaluation keeps of the model (one predictor a fold) and the name of the subset."""
+    contracts = [predictor.contract for predictor in predictors]
     first = contracts[0]
-    thresholds = {contract.threshold for contract in contracts}
     return {
         "model": name or first.name,
         "model_sha256": [contract.onnx_sha256 for contract in contracts],
         "subset": subset,
         "split": first.training.get("split"),
-        "threshold": first.threshold if len(thresholds) == 1 else None,
+        "threshold": _common(contract.threshold for contract in contracts),
+        "smallest_component": _common(predictor.smallest_component for predictor in predictors),
     }
+
+
+def _common(values: Iterable[float]) -> float | None:
+    """Return the value that all share; None if they differ."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
 
 
 def data_facts(index: DatasetIndex, subset: Subset) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from gliomask.data.head import head_window
 from gliomask.data.looks import unlike
 from gliomask.data.normalisation import normalise, stack_statistics
 from gliomask.data.resampling import SquareFit
-from gliomask.errors import ModelFileError
+from gliomask.errors import ModelFileError, UsageError
 from gliomask.files import file_sha256
+from gliomask.inference.components import without_small
 from gliomask.inference.engine import Engine, load_engine
 from gliomask.models.contract import ModelContract, read_contract
 from gliomask.models.trained import DEFAULT, find_model
@@ -30,9 +31,9 @@ class Prediction:
     Parameters
     ----------
     mask
-        (S, H, W) bool: FLAIR abnormality.
+        (S, H, W) bool: FLAIR abnormality. What reaches the threshold, without small components.
     probabilities
-        (S, H, W) float32, 0 to 1.
+        (S, H, W) float32, 0 to 1; also those of components that were left out.
     threshold
         Probability from which a pixel is in the mask.
     concern
@@ -40,6 +41,8 @@ class Prediction:
         does not know.
     cropped
         Whether only the window around the head was looked at, because the image shows much more.
+    left_out
+        How many components were left out because they are small beside the largest.
     """
 
     mask: NDArray[np.bool_]
@@ -47,6 +50,7 @@ class Prediction:
     threshold: float
     concern: str | None = None
     cropped: bool = False
+    left_out: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -65,19 +69,33 @@ class Predictor:
         What model.json says.
     flips
         Whether the mean logits of every slice and of its left-right mirror image are taken, in twice the time.
+    smallest_component
+        Components of fewer voxels than this fraction of the largest one's are left out, 0 (none) to 1; None: what the
+        model asks for.
+
+    Raises
+    ------
+    UsageError
+        If `smallest_component` is out of range.
     """
 
-    def __init__(self, engine: Engine, contract: ModelContract, *, flips: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, contract: ModelContract, *, flips: bool = False, smallest_component: float | None = None
+    ) -> None:
+        if smallest_component is not None and not 0 <= smallest_component <= 1:
+            raise UsageError(f"smallest_component is {smallest_component}; expected 0 to 1")
         self.engine, self.contract, self.flips = engine, contract, flips
+        self.smallest_component = contract.smallest_component if smallest_component is None else smallest_component
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - all but the first by name
         cls,
         source: Path | str = DEFAULT,
         *,
         engine: EngineName = "auto",
         device: DeviceName = "cpu",
         flips: bool = False,
+        smallest_component: float | None = None,
         batch_size: int = 8,
         threads: int = 0,
     ) -> Predictor:
@@ -89,7 +107,7 @@ class Predictor:
             What to load.
         engine, device, batch_size, threads
             How it is computed, see `gliomask.inference.engine.load_engine`.
-        flips
+        flips, smallest_component
             See the class.
 
         Raises
@@ -97,7 +115,7 @@ class Predictor:
         ModelFileError
             If either file is missing or damaged, or they do not belong together.
         MissingExtraError, UsageError
-            If the engine or the device is not to be had.
+            If the engine or the device is not to be had, or `smallest_component` is out of range.
         """
         model = find_model(source)
         network = load_engine(model, engine, device=device, batch_size=batch_size, threads=threads)
@@ -112,7 +130,7 @@ class Predictor:
                 f"{model.with_suffix('.json')}: image_size is {contract.image_size}; expected "
                 f"{network.image_size}, what the network takes; copy both files again"
             )
-        return cls(network, contract, flips=flips)
+        return cls(network, contract, flips=flips, smallest_component=smallest_component)
 
     def predict(self, images: NDArray[np.uint8], *, pixel: tuple[float, float] = (1.0, 1.0)) -> Prediction:
         """Predict the slices of one patient, or a single slice.
@@ -140,20 +158,24 @@ class Predictor:
             raise ValueError(f"expected (S, H, W, 3) uint8, not {images.shape} {images.dtype}")
         window = head_window(images, pixel)
         if window is None:
-            return self._predict(images, pixel)
-        inner = self._predict(images[:, *window], pixel)
-        probabilities = np.zeros(images.shape[:3], np.float32)
-        probabilities[:, *window] = inner.probabilities
-        return Prediction(probabilities >= inner.threshold, probabilities, inner.threshold, inner.concern, cropped=True)
+            probabilities, concern = self._probabilities(images, pixel)
+        else:
+            probabilities = np.zeros(images.shape[:3], np.float32)
+            probabilities[:, *window], concern = self._probabilities(images[:, *window], pixel)
+        threshold = self.contract.threshold
+        mask, left_out = without_small(probabilities >= threshold, self.smallest_component)
+        return Prediction(mask, probabilities, threshold, concern, cropped=window is not None, left_out=left_out)
 
-    def _predict(self, images: NDArray[np.uint8], pixel: tuple[float, float]) -> Prediction:
+    def _probabilities(
+        self, images: NDArray[np.uint8], pixel: tuple[float, float]
+    ) -> tuple[NDArray[np.float32], str | None]:
+        """Return (S, H, W) probabilities, and how the images differ from those of the training, if they do."""
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
         squares = fit.images(images)
         logits = fit.back(self._logits(self._network_input(squares)))
         scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
         probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
-        threshold, said = self.contract.threshold, unlike(squares, self.contract.training.get("looks") or {})
-        return Prediction(probabilities >= threshold, probabilities, threshold, said)
+        return probabilities, unlike(squares, self.contract.training.get("looks") or {})
 
     def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = self.engine.logits(slices)

@@ -1,7 +1,7 @@
 """What training promises to inference: the content of model.json beside model.onnx. Knows nothing of PyTorch or ONNX.
 
 Everything that a predictor has to know about an exported model is here and nowhere else: channels, sizes,
-normalisation, threshold.
+normalisation, threshold, what is left out of a mask.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from gliomask.files import whole_file
 
 __all__ = ["CHANNELS", "FORMAT_VERSION", "ModelContract", "read_contract", "write_contract"]
 
-FORMAT_VERSION = 2
-_EARLIER: Mapping[int, Mapping[str, Any]] = {1: {"temperature": 1.0}}
+FORMAT_VERSION = 3
+_EARLIER: Mapping[int, Mapping[str, Any]] = {
+    1: {"temperature": 1.0, "smallest_component": 0.0},
+    2: {"smallest_component": 0.0},
+}
 """What an earlier format lacks, and what its models did."""
 CHANNELS = ("pre", "flair", "post")
 """Pre-contrast T1, FLAIR, post-contrast T1."""
@@ -63,6 +66,9 @@ class ModelContract:
     """Versions of the libraries that trained and exported it."""
     temperature: float = 1.0
     """Logits are divided by it before they become probabilities (Guo et al. 2017), above 0."""
+    smallest_component: float = 0.0
+    """Components of a patient's mask with fewer voxels than this fraction of the largest one's are left out, 0 (none)
+    to 1 (all but the largest)."""
     channels: tuple[str, ...] = CHANNELS
     """Input channels in order."""
     format_version: int = FORMAT_VERSION
@@ -81,6 +87,8 @@ class ModelContract:
         _require(self.normalisation in names, self, "normalisation", " or ".join(names))
         _require(_is(threshold, float, int) and 0 < threshold < 1, self, "threshold", "a number between 0 and 1")
         _require(_is(self.temperature, float, int) and self.temperature > 0, self, "temperature", "a number above 0")
+        smallest = self.smallest_component
+        _require(_is(smallest, float, int) and 0 <= smallest <= 1, self, "smallest_component", "a number from 0 to 1")
         _require(_is_sha256(self.onnx_sha256), self, "onnx_sha256", "64 lower-case hexadecimal digits")
         for field in ("training", "scores", "versions"):
             plain = isinstance(getattr(self, field), dict) and _is_plain(getattr(self, field))

@@ -22,7 +22,9 @@ class Measures:
     tumour_slices: int
     volume_ml: float | None
     components: int
-    """26-connected."""
+    """Of the mask, 26-connected."""
+    components_left_out: int
+    """Small ones that the model found beside those, and that are not in the mask (see `Predictor`)."""
     largest_diameter_mm: float | None
     """Largest distance of two points of the mask's surface (PyRadiomics Maximum3DDiameter); 0 for an empty mask."""
     mean_probability: float | None
@@ -51,7 +53,7 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
     voxels = int(mask.sum())
     if not voxels:
         nothing = None if spacing is None else 0.0
-        return Measures(0, 0, nothing, 0, nothing, None)
+        return Measures(0, 0, nothing, 0, prediction.left_out, nothing, None)
     from gliomask.radiogenomics.components import count_components  # noqa: PLC0415 - slow to import
 
     return Measures(
@@ -59,6 +61,7 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
         int(mask.any(axis=(1, 2)).sum()),
         None if spacing is None else float(voxels * np.prod(spacing) / 1000),
         count_components(mask),
+        prediction.left_out,
         None if spacing is None else _diameter(mask, spacing),
         float(prediction.probabilities[mask].mean()),
     )

@@ -260,6 +260,8 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
         raise _exists(folder / SUMMARY, f"exists already, made from other files (of {known.get('source')})")
     if bool(known.get("flips")) != predictor.flips:
         raise _exists(folder / SUMMARY, f"exists already, made {'without' if predictor.flips else 'with'} --flips")
+    if (smallest := known.get("smallest_component", 0.0)) != predictor.smallest_component:
+        raise _exists(folder / SUMMARY, f"exists already, made with --smallest-component {smallest:g}")
     if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
         raise _exists(folder / SUMMARY, f"exists already, made without {' and '.join(lacking)}")
     return dict(known) | {"skipped": True} if all(mask.is_file() for mask in masks) else None
@@ -288,8 +290,9 @@ def predict_study(
     dict
         What ``summary.json`` holds: study, folder, source, input_sha256 (over the content of the files that were
         used), sequences (those that were there), masks (file names), slices, the values of `Measures`, dice over all
-        slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, flips, extras
-        (what was written beside the masks), version, seconds; and skipped, whether it was done already.
+        slices together (None without truth), spacing_mm, warnings, model, model_sha256, engine, flips,
+        smallest_component, extras (what was written beside the masks), version, seconds; and skipped, whether it was
+        done already.
 
     Raises
     ------
@@ -332,6 +335,7 @@ def predict_study(
         "model_sha256": predictor.contract.onnx_sha256,
         "engine": predictor.engine.name,
         "flips": predictor.flips,
+        "smallest_component": predictor.smallest_component,
         "extras": keep.extras(),
         "version": __version__,
         "seconds": round(time.perf_counter() - start, 2),

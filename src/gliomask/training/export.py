@@ -81,6 +81,7 @@ def export(run: RunFolder, learned: Learned = Learned()) -> ModelContract:
         image_size=config.image_size,
         normalisation=config.normalisation,
         threshold=config.threshold,
+        smallest_component=config.smallest_component,
         training=_training_facts(config, run) | {"stride_in_1x1": metadata["stride_in_1x1"], "looks": learned.looks},
         scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
         temperature=learned.temperature,

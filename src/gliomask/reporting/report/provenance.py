@@ -38,8 +38,15 @@ def evaluation_rows(scored: Scored) -> Rows:
         ("Data", str(facts.get("data") or NONE)),
         ("Data fingerprint", str(facts.get("data_fingerprint") or NONE)),
         ("Threshold", f"probability {threshold:g}" if threshold is not None else "masks without probabilities"),
+        ("Small components", _components(facts.get("smallest_component"))),
         ("Slice spacing", _spacing(facts.get("spacing"), scored.unit)),
     ]
+
+
+def _components(smallest: float | None) -> str:
+    if smallest is None:
+        return NONE
+    return f"those under {smallest:g} of the largest are left out" if smallest else "all are kept"
 
 
 def training_rows(runs: Sequence[Trained], scored: Scored) -> Rows:
