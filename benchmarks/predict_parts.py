@@ -16,7 +16,8 @@ from typing import Any
 
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.studies import find_studies
-from gliomask.reporting.results import Keep, predict_study
+from gliomask.reporting.loaded import Keep
+from gliomask.reporting.results import predict_study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

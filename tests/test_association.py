@@ -129,14 +129,24 @@ def test_auc_is_the_statistic_of_mann_and_whitney(inside: list[float], outside: 
     assert auc_interval(np.array(outside), np.array(inside))[0] == pytest.approx(1 - area)
 
 
-def test_interval_of_the_auc_holds_the_truth_as_often_as_it_says() -> None:
+@pytest.mark.parametrize(("inside", "outside"), [(30, 50), (2, 90), (4, 90), (5, 12), (19, 59)])
+@pytest.mark.parametrize(("apart", "truth"), [(0.0, 0.5), (1.0, 0.7602), (1.6, 0.8711)])
+def test_interval_of_the_auc_holds_the_truth_as_often_as_it_says(
+    inside: int, outside: int, apart: float, truth: float
+) -> None:
+    """Of normal samples that many standard deviations apart."""
     rng = np.random.default_rng(0)
-    truth = 0.7602  # of normal samples one standard deviation apart
     held = []
-    for _ in range(300):
-        _, low, high = auc_interval(rng.normal(1, 1, 30), rng.normal(0, 1, 50))
+    for _ in range(400):
+        _, low, high = auc_interval(rng.normal(apart, 1, inside), rng.normal(0, 1, outside))
         held.append(low <= truth <= high)
-    assert 0.91 <= np.mean(held) <= 0.98
+    assert 0.92 <= np.mean(held) <= 0.995
+
+
+def test_interval_of_a_perfect_auc_has_a_width() -> None:
+    area, low, high = auc_interval(np.array([10.0, 11.0]), np.arange(9.0))
+    assert (area, high) == (1, 1)
+    assert 0.3 < low < 0.9
 
 
 def test_each_cluster_against_the_rest() -> None:

@@ -372,6 +372,41 @@ def test_the_truth_given_as_masks_is_noticed(tmp_path: Path, six: DatasetIndex) 
     assert not (tmp_path / "out" / "masks").exists()
 
 
+def test_masks_to_be_scored_are_never_removed(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate", str(six.root), "--quiet"]
+    known = str(write_known_model(tmp_path / "known"))
+    assert main([*command, "--model", known, "--subset", "all", "--out", str(out)]) == 0
+    for masks in (out, out / "masks", out / "masks" / six.patients[0].name):
+        assert main([*command, "--masks", str(masks), "--out", str(out)]) in {
+            1,
+            2,
+        }  # of one patient: others lack theirs
+        assert len(list((out / "masks").rglob("*_mask.png"))) == six.slice_count
+    assert main([*command, "--masks", str(out), "--out", str(out)]) == 2
+    assert "is where the masks that are to be scored were kept" in capsys.readouterr().err
+    assert main([*command, "--masks", str(out)]) == 0  # into out/scores, which holds no masks
+    assert main([*command, "--masks", str(out)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--subset", "test"], "--subset test of --masks; expected the run that has the split: --split-of RUN"),
+        (["--split-of", "{nowhere}"], "no run; expected its folder (of a cross-validation: a fold's)"),
+        (["--no-masks"], "--no-masks are for models"),
+    ],
+)
+def test_options_that_do_not_go_with_masks_are_refused(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    chosen = [option.format(nowhere=tmp_path) for option in options]
+    assert main(["evaluate", str(six.root), "--masks", str(six.root), *chosen]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_given_masks_of_a_runs_test_part(tmp_path: Path, six: DatasetIndex) -> None:
     split = started_run(tmp_path / "run", six, "patient")
     command = ["evaluate", str(six.root), "--masks", str(six.root), "--split-of", str(tmp_path / "run")]

@@ -311,12 +311,12 @@ def test_results_may_lie_anywhere_but_on_the_images(tmp_path: Path, out: str) ->
         assert (sorted(study.name for study in found.studies), found.errors) == (names, ())
         for mark, name in ((".unfinished", "case"), ("summary.json", "flair")):
             (results / name / "deep").mkdir(parents=True, exist_ok=True)
-            (results / name / mark).touch()
+            (results / name / mark).write_text('{"study": "flair", "masks": [], "model_sha256": "0"}')
             nifti(results / name / "deep" / "again.nii")
             write_image(results / name / "prediction.png", make_slice(2))
     (results / "case" / ".unfinished").unlink()  # now the folder may be anybody's
     again = "again" in [study.name for study in find_inputs([top], results=results).studies]
-    assert again == (out == ".")
+    assert again == (out in {".", "out", "elsewhere/out"})  # elsewhere it is no input
 
 
 def test_results_never_go_where_the_images_lie(tmp_path: Path) -> None:
@@ -332,8 +332,9 @@ def test_results_never_go_where_the_images_lie(tmp_path: Path) -> None:
 def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:
     nifti(tmp_path / "a.nii")
     nifti(tmp_path / "out" / "a" / "again.nii")
+    (tmp_path / "out" / "a" / ".unfinished").touch()
     (tmp_path / "b.json").write_text("{}")
-    assert [study.name for study in volumes(tmp_path, results=tmp_path / "out")] == ["a"]
+    assert [study.name for study in volumes(tmp_path)] == ["a"]
     found = find_inputs([tmp_path / "b.json", tmp_path / "out" / "none.nii"])
     assert found.studies == ()
     assert ["none of these" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]

@@ -22,6 +22,7 @@ from gliomask.cli.app import main
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.reporting import results
+from gliomask.reporting.loaded import Keep
 from gliomask.volumes.dicom import find_series
 from gliomask.volumes.dicom_seg import read_dicom_seg
 from gliomask.volumes.volume import AxialGrid, Volume
@@ -186,7 +187,7 @@ def test_a_killed_study_is_done_anew(
     study, predictor = VolumeStudy("scan", source), Predictor.load(model)
     monkeypatch.setattr(results, "measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        results.predict_study(study, predictor, tmp_path / "out", results.Keep(pictures=False))
+        results.predict_study(study, predictor, tmp_path / "out", Keep(pictures=False))
     monkeypatch.undo()
     folder = tmp_path / "out" / "scan"
     assert sorted(path.name for path in folder.iterdir()) == [".unfinished", "scan_mask.nii.gz"]
@@ -348,7 +349,7 @@ def test_full_disk_is_one_line_and_the_others_go_on(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, *rest)
 
-    monkeypatch.setattr("gliomask.reporting.results.write_nifti", sometimes)
+    monkeypatch.setattr("gliomask.reporting.loaded.write_nifti", sometimes)
     assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
     told = capsys.readouterr().err
     assert told.startswith("first: No space left on device")

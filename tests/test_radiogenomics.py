@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,9 @@ from PIL import Image
 
 from builders import ellipsoid_mask, tiny_dataset
 from conftest import PACKED, UNPACKED
+from gliomask.cli import radiogenomics as command
 from gliomask.cli.app import main
+from gliomask.data.cache import read_patient
 from gliomask.data.index import DatasetIndex, PatientRecord, build_index
 from gliomask.errors import DataError
 from gliomask.evaluation.masks import write_masks
@@ -28,6 +31,9 @@ from gliomask.radiogenomics.fisher import fisher_test
 from gliomask.radiogenomics.shape import asd, bevr, mf
 from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table
 from gliomask.reporting.radiogenomics.wording import caveats, p_text
+from gliomask.reporting.radiogenomics.wording import test_rows as rows_of_tests
+from gliomask.reporting.report.wording import NONE
+from gliomask.volumes.nifti import write_mask_volume
 from gliomask.volumes.phantom import write_phantoms
 
 Mask = NDArray[np.bool_]
@@ -75,6 +81,11 @@ def predicted(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
         mask[0, 0, :2] = number > 0
         write_masks(folder, patient, np.arange(len(mask)), mask)
     return folder
+
+
+@pytest.fixture(scope="module")
+def phantoms(data: Path) -> DatasetIndex:
+    return build_index(data, use_cache=False)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +209,7 @@ def test_study_is_kept_in_tables_that_agree(study_folder: Path, data: Path) -> N
         assert everybody == (PATIENTS if entry["masks"] == MANUAL else PATIENTS - 1)
     assert {entry["left_out"] for entry in found["agreement"] if entry["feature"] == "bevr"} == {2}
     assert {entry["feature"] for entry in found["auc"]} == {"1/bevr", "asd", "mf"}
-    assert "no independent confirmation" in found["caveats"][0]
+    assert not any("no independent confirmation" in caveat for caveat in found["caveats"])  # of simulated patients
 
 
 def test_stray_components_spoil_bevr_and_the_largest_alone_does_not(study_folder: Path) -> None:
@@ -211,7 +222,7 @@ def test_stray_components_spoil_bevr_and_the_largest_alone_does_not(study_folder
 def test_page_says_what_must_be_known_and_needs_nothing_else(study_folder: Path) -> None:
     page = (study_folder / "report.html").read_text(encoding="utf-8")
     for words in (
-        "no independent confirmation", "The spacing of the slices is not known",
+        "The spacing of the slices is not known",
         "1 patient with an empty predicted mask",
         "1 patient without a predicted mask", "whose masks it predicted is not known",
     ):  # fmt: skip
@@ -249,17 +260,109 @@ def test_command_prints_one_object_for_machines(data: Path, tmp_path: Path, caps
         (["--spacing", "0", "1", "1"], 2, "expected three distances above 0"),
         (["--masks", "{empty}"], 1, "no mask of any patient"),
         (["--labels", "{empty}/none.csv"], 1, "unreadable table"),
+        (["--subtypes", "RNAseqCluster"], 2, "data.csv of the data: no patient has a label of RNAseqCluster"),
+        (["--labels", "{empty}/other.csv"], 2, "called like TCGA-DU-9001, 0 are of the patients, called like TCGA_"),
+        (["--labels", "{empty}/key.csv"], 1, "expected comma-separated text with a column Patient; call the column"),
     ],
 )
 def test_wrong_input_is_told_in_one_line(
     options: list[str], status: int, told: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "other.csv").write_text("Patient,RNASeqCluster\nTCGA-DU-9001,1\n")
+    (tmp_path / "key.csv").write_text("patient,RNASeqCluster\nTCGA_DU_9001,1\n")
     chosen = [option.format(empty=tmp_path) for option in options]
     assert main(["radiogenomics", str(data), *chosen, "--out", str(tmp_path / "out")]) == status
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_is_not_written_over(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "summary.json").write_text('{"scores": {}}')
+    assert main(["radiogenomics", str(data), "--out", str(tmp_path)]) == 2
+    assert "summary.json is no radiogenomic study's and would be replaced" in capsys.readouterr().err
+    assert (tmp_path / "summary.json").read_text() == '{"scores": {}}'
+
+
+def evaluation(phantoms: DatasetIndex, **facts: object) -> str:
+    known = {"data_fingerprint": phantoms.fingerprint, "masks": "masks", "patients_seen_in_training": 0}
+    return json.dumps(known | facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen"),
+    [
+        ({}, 0), ({"patients_seen_in_training": 3}, 3), ({"data_fingerprint": "of other data"}, None),
+        ({"masks": "elsewhere"}, None), ({"masks": None}, None),
+    ],
+)  # fmt: skip
+def test_only_the_evaluation_of_these_masks_tells_who_was_seen(
+    phantoms: DatasetIndex, predicted: Path, tmp_path: Path, facts: dict[str, object], seen: int | None
+) -> None:
+    shutil.copytree(predicted, tmp_path / "masks")
+    (tmp_path / "summary.json").write_text(evaluation(phantoms, **facts))
+    for given in (tmp_path / "masks", tmp_path):
+        assert command._predicted(given, phantoms)[1]["patients_seen_in_training"] == seen
+    for text in ("[]", "no JSON", '{"foreground_mean": 1}'):  # what other programs call summary.json
+        (tmp_path / "summary.json").write_text(text)
+        assert command._predicted(tmp_path / "masks", phantoms)[1]["patients_seen_in_training"] is None
+
+
+def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
+    table = feature_table(ManualMasks(phantoms), phantoms.patients)
+    again = table.assign(patient=table["patient"].str.replace(r"_\d{8}$", "_20300101", regex=True))
+    names = again["patient"].unique().tolist()
+    labels = label_table(phantoms.patients, ["COCCluster"])
+    both = pd.concat([labels, labels.set_axis(names)])
+    once = analyse({MANUAL: table}, labels)
+    twice = analyse({MANUAL: pd.concat([table, again])}, both)
+    assert twice.repeated == tuple(names)
+    assert repr(twice.aucs) == repr(once.aucs)  # where there is no interval, NaN is not NaN
+    for one, other in zip(once.associations[MANUAL], twice.associations[MANUAL], strict=True):
+        assert one.p == pytest.approx(other.p, nan_ok=True)
+        assert (one.patients, one.table) == (other.patients, other.table)
+    assert f"measured and not tested: {', '.join(names)}" in caveats(twice, {"spacing": (1, 1, 1)})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("2.0", "2"), ("2", "2"), ("NA", None), ("nan", None), (" [Not Available]", None), ("1.5", "1.5"),
+        ("IDH", "IDH"), ("", None),
+    ],
+)  # fmt: skip
+def test_labels_mean_the_same_whatever_program_saved_them(phantoms: DatasetIndex, text: str, label: str | None) -> None:
+    patient = phantoms.patients[0]
+    assert label_table([patient], ["x"], {patient.name: {"x": text}}).loc[patient.name, "x"] == label
+
+
+def test_published_numbers_stand_beside_those_of_the_same_patients_alone(phantoms: DatasetIndex) -> None:
+    table, labels = feature_table(ManualMasks(phantoms), phantoms.patients), label_table(phantoms.patients, SUBTYPES)
+    simulated = analyse({MANUAL: table}, labels)
+    names = {name: f"TCGA_CS_49{number:02d}_20000101" for number, name in enumerate(labels.index)}
+    public = analyse({MANUAL: table.replace(names)}, labels.rename(names))
+    assert {row.published for row in rows_of_tests(simulated)} == {NONE}
+    assert "< 0.0002" in {row.published for row in rows_of_tests(public)}
+    uncut = analyse({MANUAL: table.replace(names)}, labels.rename(names), cut="none")
+    assert {row.published for row in rows_of_tests(uncut)} == {NONE}  # another test
+    assert any("no independent confirmation" in each for each in caveats(public, {"spacing": None}))
+
+
+def test_spacing_that_all_masks_say_is_used(
+    data: Path, phantoms: DatasetIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for patient in phantoms.patients:
+        write_mask_volume(
+            tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(phantoms.root, patient)[1], (6, 1, 1)
+        )
+    given = ["radiogenomics", str(data), "--masks", str(tmp_path / "masks"), "--json", "--out"]
+    assert main([*given, str(tmp_path / "one")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["spacing"], found["unit"]) == ([6, 1, 1], "mm")
+    write_mask_volume(tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(phantoms.root, patient)[1], (5, 1, 1))
+    assert main([*given, str(tmp_path / "two")]) == 0
+    assert json.loads(capsys.readouterr().out)["unit"] == "voxels"
 
 
 def test_truth_given_as_prediction_is_noticed(index: DatasetIndex) -> None:

@@ -64,8 +64,11 @@ def test_there_is_no_truth_unless_every_slice_has_it(tmp_path: Path) -> None:
 
 def test_named_files_are_predicted_alone(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"case_{number}.tif") for number in (1, 2)]
-    studies = find_studies(paths)
-    assert [(study.name, stems(study)) for study in studies] == [("case_1", ["case_1"]), ("case_2", ["case_2"])]
+    for path in paths:
+        (study,) = find_studies([path])
+        assert (study.name, stems(study)) == (path.stem, [path.stem])
+    (study,) = find_studies(paths)  # as the shell expands folder/*
+    assert (study.name, stems(study)) == ("case", ["case_1", "case_2"])
 
 
 def test_named_masks_are_passed_over(tmp_path: Path) -> None:
@@ -77,7 +80,7 @@ def test_named_masks_are_passed_over(tmp_path: Path) -> None:
 
 def test_nothing_but_masks_is_an_error(tmp_path: Path) -> None:
     write_mask(tmp_path / "case_1_mask.tif", make_mask(5))
-    with pytest.raises(DataError, match="is a mask; expected a slice"):
+    with pytest.raises(DataError, match="is a mask, by its name; expected an image"):
         find_studies([tmp_path / "case_1_mask.tif"])
     with pytest.raises(DataError, match="no TIFF or PNG slice in it"):
         find_studies([tmp_path])
@@ -216,5 +219,6 @@ def test_broken_slice_is_named(tmp_path: Path) -> None:
 def test_results_of_an_earlier_run_are_no_input(tmp_path: Path) -> None:
     write_image(tmp_path / "a_1.png", make_slice(1))
     write_image(tmp_path / "out" / "a" / "a_1_prediction.png", make_slice(2))
-    assert [study.name for study in find_studies([tmp_path], results=tmp_path / "out")] == ["a"]
     assert len(find_studies([tmp_path])) == 2
+    (tmp_path / "out" / "a" / "summary.json").write_text('{"study": "a", "masks": [], "model_sha256": "0"}')
+    assert [study.name for study in find_studies([tmp_path])] == ["a"]

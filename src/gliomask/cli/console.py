@@ -101,7 +101,8 @@ class Printer:
         from rich.progress import Progress as Bar
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        apart = not sys.stdout.isatty()  # lines for a file go there, not above the bar
+        with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=not apart) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -133,7 +133,8 @@ def _predict(
     """Predict the best and the worst of the unseen patients; return where their pictures are."""
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import find_studies
-    from gliomask.reporting.results import Keep, predict_study
+    from gliomask.reporting.loaded import Keep
+    from gliomask.reporting.results import predict_study
 
     ranked = evaluation.patients.sort_values("dice")["patient"].tolist()
     names = dict.fromkeys((ranked[-1], ranked[0]))

@@ -35,7 +35,8 @@ class EvaluateOptions(OutputOptions):
     model: str | None = None
     """Run folder (also of a cross-validation), a model.onnx with its model.json beside it, or a bundled model."""
     masks: Path | None = None
-    """Instead of a model: a folder of masks, <patient>.nii.gz or <patient>_<number>_mask.png (or .tif)."""
+    """Instead of a model: a folder of masks, <patient>.nii.gz (axes column, row, slice, as NIfTI has them) or
+    <patient>_<number>_mask.png (or .tif)."""
     split_of: Path | None = None
     """With --masks: run folder whose split --subset speaks of, to score the masks on that run's test patients."""
     subset: SubsetName | None = None
@@ -76,10 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     index = printer.read_index(options.data)
     source, subset, facts = _of_masks(options, index) if options.masks else _of_model(options, index)
     out = options.out or _default_folder(options)
-    if options.masks is not None and (out / MASKS).resolve() in {
-        options.masks.resolve(),
-        *options.masks.resolve().parents,
-    }:  # they would be taken for those of an earlier evaluation and removed
+    if options.masks is not None and _would_remove(out / MASKS, options.masks):
         raise UsageError(f"--out {out} is where the masks that are to be scored were kept; choose another --out")
     keep = room_for_masks(out, keep=options.masks is None and not options.no_masks)
     with printer.progress("evaluating") as progress:
@@ -97,6 +95,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _would_remove(kept: Path, masks: Path) -> bool:
+    """Tell whether masks to be scored lie where those of an earlier evaluation would be removed."""
+    one, other = kept.resolve(), masks.resolve()
+    return one in {other, *other.parents} or (one.is_dir() and other in one.parents)
+
+
 def _check(options: EvaluateOptions) -> None:
     if options.model is not None and options.masks is not None:
         raise UsageError("expected either --model or --masks: what is to be scored")
@@ -105,6 +109,7 @@ def _check(options: EvaluateOptions) -> None:
         "--one-by-one": options.one_by_one,
         "--flips": options.flips,
         "--smallest-component": options.smallest_component is not None,
+        "--no-masks": options.no_masks,
     }
     if options.masks is not None and any(of_models.values()):
         raise UsageError(f"{', '.join(of_models)} are for models; expected none of them with --masks")
@@ -156,6 +161,12 @@ def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
     from gliomask.evaluation.subsets import choose_subset
 
     folder = MaskFolder(options.masks or Path())
+    if options.split_of is None and options.subset in {"test", "validation", "train"}:
+        raise UsageError(f"--subset {options.subset} of --masks; expected the run that has the split: --split-of RUN")
+    if options.split_of is not None and not (options.split_of / "split.json").is_file():
+        raise UsageError(
+            f"--split-of {options.split_of}: no run; expected its folder (of a cross-validation: a fold's)"
+        )
     name = options.subset or ("test" if options.split_of else "all")
     subset = replace(choose_subset(index, options.split_of, name), seen_patients=None)
     absent = folder.missing(patients_at(index, subset.positions))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gliomask.inference.predictor import Predictor
     from gliomask.inference.studies import Study
     from gliomask.inference.volume_study import VolumeStudy
-    from gliomask.reporting.results import Keep, Loaded
+    from gliomask.reporting.loaded import Keep, Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(PredictOptions, "predict", arguments)
     _check(options)
     from gliomask.inference.predictor import Predictor
-    from gliomask.reporting.results import Keep
+    from gliomask.reporting.loaded import Keep
     from gliomask.reporting.results_table import require_own_table, write_table
 
     printer = Printer(options)
@@ -91,14 +91,22 @@ def main(arguments: Sequence[str]) -> int:
         preview=options.preview,
         overwrite=options.overwrite,
     )
-    results, failures = _predict(found, predictor, options.out, keep, printer)
-    failures += [(Path(error.path).name, str(error)) for error in found.errors]
-    for result in results:
-        printer.line(_told(result))
-        for warning in result["warnings"]:
-            printer.line(f"  NOTE: {warning}")
-    if results:
-        write_table(options.out, results, failures)
+    results: list[dict[str, Any]] = []
+    failures = [(Path(error.path).name, str(error)) for error in found.errors]
+    try:
+        with printer.progress("predicting") as progress:
+            for done, outcome in enumerate(_predict(found, predictor, options.out, keep), start=1):
+                if isinstance(outcome, dict):
+                    results.append(outcome)
+                    _tell(outcome, printer)
+                else:
+                    failures.append(outcome)
+                    printer.error(outcome[1])
+                if progress is not None:
+                    progress(done, len(found.studies))
+    finally:  # an interrupted call leaves a table of what is complete
+        if results or (failures and options.out.is_dir()):
+            write_table(options.out, results, failures)
     printer.result({"studies": results, "failed": len(failures), "errors": [error for _, error in failures]})
     return 1 if failures else 0
 
@@ -121,25 +129,18 @@ def _find(options: PredictOptions) -> Inputs:
     return find_inputs(options.inputs, results=options.out, series=options.series)
 
 
-def _predict(
-    found: Inputs, predictor: Predictor, out: Path, keep: Keep, printer: Printer
-) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Predict one study after the other, the next being read meanwhile; return results, and failures with reasons."""
+def _predict(found: Inputs, predictor: Predictor, out: Path, keep: Keep) -> Iterator[dict[str, Any] | tuple[str, str]]:
+    """Predict one study after the other, the next being read meanwhile; yield what came of each, or name and reason."""
     from gliomask.reporting.results import predict_study
 
-    results: list[dict[str, Any]] = []
-    failures: list[tuple[str, str]] = []
-    with printer.progress("predicting") as progress:
-        for done, (study, reading) in enumerate(_read_ahead(found, predictor, out, keep), start=1):
-            try:
-                loaded = None if reading is None else reading.result()
-                results.append(predict_study(study, predictor, out, keep, loaded=loaded))
-            except (DataError, OSError, MemoryError) as error:
-                failures.append((study.name, _reason(study.name, error, out)))
-                printer.error(failures[-1][1])
-            if progress is not None:
-                progress(done, len(found.studies))
-    return results, failures
+    for study, reading in _read_ahead(found, predictor, out, keep):
+        try:
+            loaded = None if reading is None else reading.result()
+            result = predict_study(study, predictor, out, keep, loaded=loaded)
+        except (DataError, OSError, MemoryError) as error:
+            yield study.name, _reason(study.name, error, out)
+        else:
+            yield result
 
 
 def _reason(name: str, error: Exception, out: Path) -> str:
@@ -156,7 +157,8 @@ def _read_ahead(
     found: Inputs, predictor: Predictor, out: Path, keep: Keep
 ) -> Iterator[tuple[Study | VolumeStudy, Future[Loaded] | None]]:
     """Yield each study with its images, which another thread reads one study ahead; None for one that is done."""
-    from gliomask.reporting.results import finished, load_study
+    from gliomask.reporting.loaded import load_study
+    from gliomask.reporting.results import finished
 
     def read(study: Study | VolumeStudy) -> Loaded | None:
         return None if finished(study, predictor, out, keep) is not None else load_study(study)
@@ -172,14 +174,21 @@ def _read_ahead(
             yield ahead
 
 
+def _tell(result: dict[str, Any], printer: Printer) -> None:
+    printer.line(_told(result))
+    for warning in result["warnings"]:
+        printer.line(f"  NOTE: {warning}")
+
+
 def _told(result: dict[str, Any]) -> str:
     """Say in a line what was found."""
+    parts = f" in {result['components']} parts" if result["components"] > 1 else ""
     if not result["tumour_voxels"]:
         size = "EMPTY MASK: no tumour found"
     elif result["volume_ml"] is None:
-        size = f"{result['tumour_voxels']} pixels"
+        size = f"{result['tumour_voxels']} pixels{parts}"
     else:
-        size = f"{result['volume_ml']:.1f} ml, largest diameter {result['largest_diameter_mm']:.0f} mm"
+        size = f"{result['volume_ml']:.1f} ml{parts}, largest diameter {result['largest_diameter_mm']:.0f} mm"
     dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
     done = " (done already)" if result["skipped"] else ""
     alone = " (FLAIR alone)" if result.get("sequences") == ["flair"] else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import tyro
 
 from gliomask.cli.console import OutputOptions, Printer, counter, parse
 from gliomask.config import CutName
+from gliomask.data import naming
 from gliomask.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ class RadiogenomicsOptions(OutputOptions):
     """Where features are cut for Fisher's exact test: at the values of the patients with a label. none: not at all,
     and the test is that of Kruskal and Wallis."""
     spacing: tuple[float, float, float] | None = None
-    """Distance of slices, rows and columns in mm, if it is known; else lengths are in voxels."""
+    """Distance of slices, rows and columns in mm, if it is known; what the masks say if they all say the same; else
+    lengths are in voxels."""
     out: Path = Path("radiogenomics")
     """Folder for the tables, the page (report.html) and its figures."""
 
@@ -57,14 +60,25 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.radiogenomics.association import SUBTYPES
     from gliomask.radiogenomics.features import ManualMasks, feature_table
     from gliomask.radiogenomics.mesh import VOXELS
-    from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table, write_study
+    from gliomask.radiogenomics.study import (
+        MANUAL,
+        PREDICTED,
+        analyse,
+        label_table,
+        require_own_folder,
+        write_study,
+    )
     from gliomask.reporting.radiogenomics.page import write_page
     from gliomask.reporting.radiogenomics.wording import caveats
 
     printer = Printer(options)
     index = printer.read_index(options.data)
-    labels = label_table(index.patients, options.subtypes or SUBTYPES, _labels(options.labels))
+    require_own_folder(options.out)
+    table, subtypes = _labels(options.labels), tuple(dict.fromkeys(options.subtypes or SUBTYPES))
+    labels = label_table(index.patients, subtypes, table)
+    _require_labels(options, labels, table)
     predicted, facts = _predicted(options.masks, index)
+    spacing = options.spacing or facts.pop("mask_spacing", None)
     sources: list[tuple[str, Any, Sequence[PatientRecord]]] = [(MANUAL, ManualMasks(index), index.patients)]
     if predicted is not None:
         lacking = set(facts["patients_without_prediction"])
@@ -73,16 +87,16 @@ def main(arguments: Sequence[str]) -> int:
     for kind, masks, patients in sources:
         with printer.progress(f"measuring {kind} masks") as progress:
             tables[kind] = feature_table(
-                masks, patients, spacing=options.spacing or VOXELS, on_patient=counter(progress, len(patients))
+                masks, patients, spacing=spacing or VOXELS, on_patient=counter(progress, len(patients))
             )
-    study = analyse(tables, labels, features=options.features, cut=options.cut)
+    study = analyse(tables, labels, features=tuple(dict.fromkeys(options.features)), cut=options.cut)
     facts |= {
         "data": str(index.root),
         "data_fingerprint": index.fingerprint,
         "patients": len(index.patients),
         "labels": None if options.labels is None else str(options.labels),
-        "spacing": options.spacing,
-        "unit": "voxels" if options.spacing is None else "mm",
+        "spacing": spacing,
+        "unit": "voxels" if spacing is None else "mm",
     }
     facts["caveats"] = caveats(study, facts)
     page = options.out / "report.html"
@@ -116,12 +130,29 @@ def _labels(path: Path | None) -> dict[str, dict[str, str]] | None:
     return labels
 
 
+def _require_labels(options: RadiogenomicsOptions, labels: pd.DataFrame, table: dict[str, Any] | None) -> None:
+    """Refuse subtypes that were named and of which nobody has a label, and a table that fits nobody."""
+    nobody = [str(name) for name in labels if labels[name].isna().all()]
+    if not (set(nobody) & set(options.subtypes) or (table is not None and len(nobody) == labels.shape[1])):
+        return
+    where = "data.csv of the data" if options.labels is None else str(options.labels)
+    found = f"no patient has a label of {', '.join(nobody)}"
+    if table is None:
+        raise UsageError(f"{where}: {found}; expected columns of that table, or another one with --labels")
+    columns = sorted({column for row in table.values() for column in row})
+    fitting = [name for name in labels.index if name in table or naming.person(name) in table]
+    first = next(iter(table), "none")
+    raise UsageError(
+        f"{where}: {found}; expected some of its columns {', '.join(columns)}. Of its {len(table)} rows, called like "
+        f"{first}, {len(fitting)} are of the patients, called like {labels.index[0]}"
+    )
+
+
 def _predicted(folder: Path | None, index: DatasetIndex) -> tuple[Any, dict[str, Any]]:
     """Return where predicted masks come from, and what is known of them."""
     if folder is None:
         return None, {"masks": None}
     from gliomask.evaluation.masks import MaskFolder
-    from gliomask.evaluation.results import SUMMARY, read_evaluation
 
     masks = MaskFolder(folder)
     absent = masks.missing(index.patients)
@@ -130,17 +161,32 @@ def _predicted(folder: Path | None, index: DatasetIndex) -> tuple[Any, dict[str,
         raise DataError(
             folder, "no mask of any patient", "masks named <patient>_<number>_mask.png or <patient>.nii.gz", cure
         )
-    known: dict[str, Any] = {}
-    for place in (folder, folder.resolve().parent):
-        if (place / SUMMARY).is_file():
-            known = read_evaluation(place)[1]
-            break
+    known = _made_by(folder.resolve(), index)
+    spacings = {masks.spacing(patient) for patient in index.patients if patient.name not in absent}
     return masks, {
+        "mask_spacing": spacings.pop() if len(spacings) == 1 else None,
         "masks": str(folder.resolve()),
         "subset": known.get("subset"),
         "patients_seen_in_training": known.get("patients_seen_in_training"),
         "patients_without_prediction": absent,
     }
+
+
+def _made_by(masks: Path, index: DatasetIndex) -> dict[str, Any]:
+    """Return what the evaluation says that kept these masks of these patients; nothing if there is none."""
+    from gliomask.evaluation.results import SUMMARY
+
+    for place in (masks, masks.parent):
+        try:
+            known = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if not isinstance(known, dict) or known.get("data_fingerprint") != index.fingerprint:
+            continue
+        kept = known.get("masks")
+        if isinstance(kept, str) and (place / kept).is_dir() and masks in {place, (place / kept).resolve()}:
+            return known
+    return {}
 
 
 def _tell(printer: Printer, study: Study, facts: dict[str, Any]) -> None:
@@ -162,7 +208,8 @@ def _tell(printer: Printer, study: Study, facts: dict[str, Any]) -> None:
     areas = [(kind, found) for kind in kinds if (found := wording.headline_auc(study, kind)) is not None]
     for kind, found in areas:
         text = f"AUC of 1/{wording.short(feature)} for {subtype} {cluster}, {kind} masks: {found.auc:.3f}"
-        printer.line(f"{text} ({found.low:.3f} to {found.high:.3f}; published {wording.PUBLISHED_AUC[kind]:.2f})")
+        published = f"; published {wording.PUBLISHED_AUC[kind]:.2f}" if wording.is_repetition(study) else ""
+        printer.line(f"{text} ({wording.auc_interval_text(found)}{published})")
     if PREDICTED in kinds:
         heads = ("feature", "components", "patients", "Pearson", "interval", "Spearman", "bias", "limits of agreement")
         compared = [row for row in wording.agreement_rows(study, facts["unit"]) if row[0] in tested]

@@ -52,7 +52,8 @@ def _read(path: Path, name: str) -> tuple[Clinical, list[Problem]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return {}, [Problem(name, f"an unreadable table ({error})", expected, "save it as CSV in UTF-8")]
     if KEY not in columns:
-        return {}, [Problem(name, f"a table with the columns {columns[:4]}", expected, "save it with commas")]
+        cure = f"call the column of the patients {KEY}" if len(columns) > 1 else "save it with commas"
+        return {}, [Problem(name, f"a table with the columns {columns[:4]}", expected, cure)]
     return _by_person(name, rows, len(columns))
 
 

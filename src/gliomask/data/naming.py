@@ -65,6 +65,12 @@ def is_tcga(name: str) -> bool:
     return _PATIENT_NAME.fullmatch(name) is not None
 
 
+def is_public(name: str) -> bool:
+    """Tell whether a name is that of a patient of TCGA who exists: `gliomask.volumes.phantom` counts from 9001."""
+    match = _PATIENT_NAME.fullmatch(name)
+    return match is not None and re.search("_9[0-9]{3}$", match["case"]) is None
+
+
 def institution(patient: str) -> str:
     """Return the two letters after ``TCGA_`` in the name of a patient, `UNKNOWN` for other names."""
     match = _PATIENT_NAME.fullmatch(patient)
@@ -78,6 +84,16 @@ def person(patient: str) -> str:
     """
     match = _PATIENT_NAME.fullmatch(patient)
     return match["case"] if match is not None else patient
+
+
+def persons(name: str) -> frozenset[str]:
+    """Return whom a file or folder may be named after: itself, without a number behind it, and a person of TCGA in it.
+
+    >>> sorted(persons("site1_TCGA_CS_4941_19960909_12"))
+    ['TCGA_CS_4941', 'site1_TCGA_CS_4941_19960909', 'site1_TCGA_CS_4941_19960909_12']
+    """
+    found = {match["case"] for match in re.finditer(_PATIENT, name)}
+    return frozenset({name, re.sub(r"_[0-9]+$", "", name)} | found)
 
 
 def may_lie_beside(name: str) -> bool:

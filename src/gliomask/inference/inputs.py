@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
 from gliomask.inference.dicom_studies import dicom_studies
-from gliomask.inference.names import own_names, place_of, stem, whole_path
-from gliomask.inference.nifti_studies import nifti_studies
-from gliomask.inference.own_results import results_in
-from gliomask.inference.studies import Study, find_studies, is_mask, stacks
-from gliomask.inference.unread import is_other_image, unread_images
+from gliomask.inference.names import is_mask, own_names, place_of, stem, whole_path
+from gliomask.inference.nifti_studies import nifti_studies, other_sequence
+from gliomask.inference.own_results import result_finder
+from gliomask.inference.studies import Study, mask_error, named_slices, stacks
+from gliomask.inference.unread import Unread, is_other_image, unread_images
 from gliomask.inference.volume_study import Placed, VolumeStudy
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, is_zip, list_parts
@@ -46,7 +46,8 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     paths
         What the user names.
     results
-        Folder of results, which are never input.
+        Folder of results, which must not lie where the images do. Results of an earlier run are never input, wherever
+        they lie.
     series
         Number or part of the description by which to choose the FLAIR series in DICOM.
 
@@ -59,16 +60,21 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     errors: list[DataError] = []
     found: _Found = []
     given = list({whole_path(path): path for path in paths}.values())
-    masks = [path for path in given if path.suffix.lower() in slices.SUFFIXES and is_mask(path) and path.is_file()]
+    masks = [path for path in given if _is_image(path) and is_mask(path)]
+    planes = [path for path in given if path.suffix.lower() in slices.SUFFIXES and path.is_file() and path not in masks]
     loose = [path for path in given if _is_loose(path)]
     for path in given:
         try:
             if path.is_dir():
-                found += _in_folder(path, results, series, errors)
+                found += _in_folder(path, series, errors)
             elif path in loose:
                 found += _loose(loose, series, errors) if path == loose[0] else []
-            elif path not in masks or len(masks) == len(given):
-                found += _file(path)
+            elif path in planes:
+                found += _placed(named_slices(planes, errors)) if path == planes[0] else []
+            elif path not in masks:
+                found.append(_volume(path))
+            elif len(masks) == len(given):
+                raise mask_error(path)
         except DataError as error:
             errors.append(error)
     studies = _with_own_folders(found, results, errors)
@@ -78,10 +84,13 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
 
 
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith((*nifti_file.SUFFIXES, *slices.SUFFIXES)) and path.is_file()
+
+
 def _is_loose(path: Path) -> bool:
     """Tell whether it is a file that could be one of several of a DICOM series."""
-    known = path.name.lower().endswith((*nifti_file.SUFFIXES, *slices.SUFFIXES))
-    return not known and path.is_file()
+    return path.is_file() and not _is_image(path)
 
 
 def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -> Placed:
@@ -123,19 +132,23 @@ def _zip(path: Path, series: str | None, errors: list[DataError], *, needed: boo
     return found
 
 
-def _file(path: Path) -> _Found:
+def _placed(studies: Iterable[Study]) -> _Found:
+    return [(study, place_of(study.slices[0].image)) for study in studies]
+
+
+def _volume(path: Path) -> tuple[VolumeStudy, PurePosixPath]:
     if not path.is_file():
         raise DataError(path, "does not exist", _READABLE, "check the path")
-    if path.suffix.lower() in slices.SUFFIXES:
-        return [(study, place_of(path)) for study in find_studies([path])]
-    return [(VolumeStudy(stem(place_of(path)), path), place_of(path))]
+    other = other_sequence(path)
+    notes = () if other is None else (f"its name says {other}; it is taken for FLAIR",)
+    return VolumeStudy(stem(place_of(path)), path, notes=notes), place_of(path)
 
 
-def _in_folder(folder: Path, results: Path | None, series: str | None, errors: list[DataError]) -> _Found:
+def _in_folder(folder: Path, series: str | None, errors: list[DataError]) -> _Found:
     before = len(errors)
-    ours = results_in(folder, results)
+    ours = result_finder()
     parts = [part for part in list_parts(folder, errors) if not ours(part.path)]
-    found: _Found = [(study, place_of(study.slices[0].image)) for study in stacks(part.path for part in parts)]
+    found = _placed(stacks((part.path for part in parts), errors))
     volumes = [part.path for part in parts if part.path.name.lower().endswith(nifti_file.SUFFIXES)]
     found += nifti_studies(folder, volumes, errors)
     others = [part for part in parts if not part.path.name.lower().endswith((*slices.SUFFIXES, *nifti_file.SUFFIXES))]
@@ -147,15 +160,16 @@ def _in_folder(folder: Path, results: Path | None, series: str | None, errors: l
     unread = unread_images(part.path for part in sorted({*others} - {part for part, _ in headers}))
     found = [(_with_notes(study, unread), place) for study, place in found]
     used = {path for study, _ in found for path in _folders(study)}
-    errors += [error for path, error in unread.items() if path not in used]
+    alone = {path: files for path, files in unread.items() if path not in used}
+    errors += [files.error(path) for path, files in alone.items() if files.volumes or not found]
     if not found and len(errors) == before:
         raise DataError(folder, f"no {_READABLE} in it", "images to predict", "check the path")
     return found
 
 
-def _with_notes(study: Study | VolumeStudy, unread: dict[Path, DataError]) -> Study | VolumeStudy:
+def _with_notes(study: Study | VolumeStudy, unread: dict[Path, Unread]) -> Study | VolumeStudy:
     """Note which files beside a study's own are not read."""
-    notes = [f"beside it lie {unread[path].found}, which are not read" for path in _folders(study) if path in unread]
+    notes = [f"beside it lie {unread[path].said}, which are not read" for path in _folders(study) if path in unread]
     return replace(study, notes=(*study.notes, *notes)) if notes else study
 
 

@@ -8,6 +8,16 @@ from collections.abc import Sequence
 from os.path import normpath
 from pathlib import Path, PurePosixPath
 
+_MASK = re.compile(
+    r"(.*[_-])?(mask|brainmask|roi|seg|label|labels|probability|probabilities|probs|dseg|probseg)([_-]?\d+)?",
+    re.IGNORECASE,
+)
+
+
+def is_mask(path: Path) -> bool:
+    """Tell by its name whether a file is a mask (or probabilities) and no image: ``*_mask``, ``*-seg_3``, ``label``."""
+    return _MASK.fullmatch(stem(place_of(path))) is not None
+
 
 def place_of(path: Path) -> PurePosixPath:
     """Return a path with the slashes that zips have, too."""

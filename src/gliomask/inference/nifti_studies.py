@@ -9,14 +9,11 @@ from itertools import groupby
 from pathlib import Path
 
 from gliomask.errors import DataError
-from gliomask.inference.names import place_of, stem
+from gliomask.inference.names import is_mask, place_of, stem
 from gliomask.inference.volume_study import Placed, VolumeStudy
 
 _BIDS = re.compile(r"(?P<owner>sub-[^_]+(_ses-[^_]+)?)(?P<entities>(_[a-z]+-[^_]+)*)_(?P<word>[A-Za-z0-9]+)")
 _WORDS = re.compile(r"(?P<owner>.*?)[^A-Za-z0-9]*(?P<word>[A-Za-z0-9]+)")
-_RESULTS = re.compile(
-    r"(.*[_-])?(mask|brainmask|roi|seg|label|labels|probability|probabilities|probs|dseg|probseg)", re.IGNORECASE
-)
 _ELSEWHERE = ("derivatives", "sourcedata")  # of a BIDS data set
 _KINDS = {  # by the last word of the name, in BIDS, BraTS 2020 and BraTS 2023
     "flair": "FLAIR", "t2flair": "FLAIR", "t2f": "FLAIR",
@@ -24,19 +21,23 @@ _KINDS = {  # by the last word of the name, in BIDS, BraTS 2020 and BraTS 2023
     "t1c": "after", "t1ce": "after", "t1gd": "after",
     "t2": "other", "t2w": "other",
 }  # fmt: skip
+_CONTRAST = {"post", "gd", "gad", "ce", "contrast"}
+_SEQUENCES = {"before": "T1 before contrast", "after": "T1 after contrast", "other": "another sequence"}
 
 
 @dataclass(frozen=True)
 class _Image:
     """A file, whose it is (subject and session, or what goes before the last word), and which sequence.
 
-    The kind is FLAIR, T1 before or after contrast, another sequence, or not known (None).
+    The kind is FLAIR, T1 before or after contrast, another sequence, or not known (None). It stands at the end of the
+    name, or elsewhere in it (``is_plain`` is False).
     """
 
     path: Path
     owner: str
     kind: str | None
     is_bids: bool
+    is_plain: bool = True
 
     @classmethod
     def of(cls, path: Path) -> _Image:
@@ -48,7 +49,22 @@ class _Image:
         kind = _KINDS.get(match["word"].lower(), "other" if bids else None)
         if kind == "before" and bids and "_ce-" in bids["entities"]:
             kind = "after"
+        if kind is None and bids is None:
+            return cls._by_any_word(path, name)
         return cls(path, match["owner"], kind, bids is not None)
+
+    @classmethod
+    def _by_any_word(cls, path: Path, name: str) -> _Image:
+        words = re.split("[^A-Za-z0-9]+", name)
+        kinds = [_KINDS.get(word.lower()) for word in words]
+        place = next((kinds.index(kind) for kind in ("FLAIR", "after", "before", "other") if kind in kinds), None)
+        if place is None:
+            return cls(path, name, None, is_bids=False)
+        rest = [word for number, word in enumerate(words) if number != place]
+        contrast = [word for word in rest if word.lower() in _CONTRAST]
+        kind = "after" if kinds[place] == "before" and contrast else kinds[place]
+        owner = "_".join(word for word in rest if word not in contrast)
+        return cls(path, owner, kind, is_bids=False, is_plain=False)
 
 
 def nifti_studies(top: Path, paths: Sequence[Path], errors: list[DataError]) -> Placed:
@@ -67,17 +83,23 @@ def nifti_studies(top: Path, paths: Sequence[Path], errors: list[DataError]) -> 
     images = [
         _Image.of(path)
         for path in paths
-        if not _RESULTS.fullmatch(stem(place_of(path))) and not set(_ELSEWHERE) & set(path.relative_to(top).parts[:-1])
+        if not is_mask(path) and not set(_ELSEWHERE) & set(path.relative_to(top).parts[:-1])
     ]
     for _, files in groupby(images, key=lambda image: image.path.parent):
         here = list(files)
         unknown = [image for image in here if image.kind is None]
-        flairs = [image for image in here if image.kind == "FLAIR"]
+        flairs = [image for image in here if image.kind == "FLAIR" and image.is_plain]
+        flairs = flairs or [image for image in here if image.kind == "FLAIR"]
         flairs = flairs or [image for image in unknown if "flair" in image.path.name.lower()]
         found += [(_study(image, here), place_of(image.path)) for image in flairs or unknown]
         errors += _lacking([image for image in here if not image.is_bids], any_flair=bool(flairs))
     errors += _lacking([image for image in images if image.is_bids], any_flair=False)
     return found
+
+
+def other_sequence(path: Path) -> str | None:
+    """Return which sequence other than FLAIR the name of a file says it is; None if it says none."""
+    return _SEQUENCES.get(_Image.of(path).kind or "")
 
 
 def _study(flair: _Image, here: Sequence[_Image]) -> VolumeStudy:

@@ -1,38 +1,38 @@
-"""Which files of a folder are results of an earlier run, and so no input. Knows nothing of what is in them."""
+"""What gliomask wrote in an earlier run, and so no input: told by what lies in a folder, wherever that is."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"
 """One of the two lies in the folder of every study."""
+_KEYS = {"study", "masks", "model_sha256"}
 
 
-def results_in(folder: Path, results: Path | None) -> Callable[[Path], bool]:
-    """Return what tells of a file in a folder whether it is a result.
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a study's folder; None if there is none, or it is somebody else's."""
+    try:
+        values = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) and values.keys() >= _KEYS else None
 
-    Parameters
-    ----------
-    folder
-        What is searched for input.
-    results
-        Where results go. Inside the folder, all that lies in it is a result. At or above the folder it may hold
-        anything: what lies in the folder of a study, which is known by the files that only such a folder has.
+
+def result_finder() -> Callable[[Path], bool]:
+    """Return what tells of a file whether it is a result: whether it lies in, or anywhere below, the folder of a study.
+
+    It looks at each folder once.
     """
-    if results is None:
-        return lambda path: False
-    out = results.resolve()
-    inside = folder.resolve() in out.parents
 
     @cache
-    def holds_results(where: Path) -> bool:
-        real = where.resolve()
-        if inside or real == out or out not in real.parents:
-            return inside and out in (real, *real.parents)
-        study = out / real.relative_to(out).parts[0]
-        return any((study / mark).is_file() for mark in (SUMMARY, UNFINISHED))
+    def holds_results(folder: Path) -> bool:
+        if (folder / UNFINISHED).is_file() or read_result(folder) is not None:
+            return True
+        return folder.parent != folder and holds_results(folder.parent)
 
-    return lambda path: holds_results(path.parent)
+    return lambda path: holds_results(path.parent.absolute())

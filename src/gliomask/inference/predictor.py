@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +132,16 @@ class Predictor:
                 f"{network.image_size}, what the network takes; copy both files again"
             )
         return cls(network, contract, flips=flips, smallest_component=smallest_component)
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that decides which mask an image gets, as plain values."""
+        return {
+            "model_sha256": self.contract.onnx_sha256,
+            "threshold": self.contract.threshold,
+            "temperature": self.contract.temperature,
+            "flips": self.flips,
+            "smallest_component": self.smallest_component,
+        }
 
     def predict(self, images: NDArray[np.uint8], *, pixel: tuple[float, float] = (1.0, 1.0)) -> Prediction:
         """Predict the slices of one patient, or a single slice.

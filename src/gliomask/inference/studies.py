@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
-from gliomask.inference.own_results import results_in
+from gliomask.inference.names import is_mask
+from gliomask.inference.own_results import result_finder
 from gliomask.volumes.archive import list_parts
 from gliomask.volumes.slices import SUFFIXES, read_mask_pages, read_pages
 
@@ -86,14 +88,18 @@ class Study:
         DataError
             If a file cannot be read.
         """
-        digest = hashlib.sha256()
-        for item in self.slices:
-            try:
-                digest.update(file_sha256(item.image).encode())
-            except OSError as error:
-                found = f"cannot be read ({error.strerror})"
-                raise DataError(item.image, found, "a slice", "check its permissions") from error
-        return digest.hexdigest()
+        return _sha256([item.image for item in self.slices])
+
+    def truth_fingerprint(self) -> str | None:
+        """Return a SHA-256 over the content of the masks that lie beside the slices; None unless every slice has one.
+
+        Raises
+        ------
+        DataError
+            If a mask cannot be read.
+        """
+        masks = self._masks()
+        return _sha256(masks) if masks else None
 
     def truth(self, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         """Read the masks, (S, H, W) bool, or return None unless every slice has one.
@@ -108,8 +114,8 @@ class Study:
         DataError
             If a mask cannot be read or is not of this size.
         """
-        paths = [item.truth for item in self.slices if item.truth is not None]
-        if len(paths) < len(self.slices):
+        paths = self._masks()
+        if not paths:
             return None
         pages = len(read_pages(self.slices[0].image)) if len(paths) == 1 else 1
         masks = [read_mask_pages(path) for path in paths]
@@ -122,56 +128,104 @@ class Study:
                 raise DataError(path, f"{len(mask)} mask(s) in one file", f"{pages}, one for each slice", cure)
         return np.concatenate(masks)
 
+    def _masks(self) -> list[Path]:
+        """Return the masks if every slice has one."""
+        paths = [item.truth for item in self.slices if item.truth is not None]
+        return paths if len(paths) == len(self.slices) else []
 
-def find_studies(inputs: Iterable[Path], *, results: Path | None = None) -> list[Study]:
+
+def find_studies(inputs: Iterable[Path]) -> list[Study]:
     """Find the studies in files and folders (searched to any depth).
 
     Slices named ``<study>_<number>`` that lie in one folder form a stack, in order of their numbers; any other slice is
-    a study of its own. A single file that is named is predicted alone. ``*_mask`` files are truth, never input: they
-    are passed over, so that ``folder/*`` may be given; so is what lies in the folder ``results`` of an earlier run.
+    a study of its own, and so is a slice of which no other of its stack is named. ``*_mask`` files (and what else is
+    called like a mask) are truth, never input: they are passed over, so that ``folder/*`` may be given; so are results
+    of an earlier run.
 
     Raises
     ------
     DataError
-        If an input does not exist or holds no slice, or all are masks.
+        If an input does not exist or holds no slice, all are masks, or two slices of a stack have one number.
     """
     studies: list[Study] = []
-    masks: list[Path] = []
-    for path in inputs:
+    errors: list[DataError] = []
+    given = list(inputs)
+    named = [path for path in given if path.is_file()]
+    for path in given:
         if path.is_dir():
-            ours = results_in(path, results)
-            found = stacks([part.path for part in list_parts(path) if not ours(part.path)])
-            if not found:
+            ours = result_finder()
+            found = stacks([part.path for part in list_parts(path) if not ours(part.path)], errors)
+            if not found and not errors:
                 raise DataError(path, "no TIFF or PNG slice in it", "a folder of slices", "check the path")
             studies += found
-        elif path.is_file() and is_mask(path):
-            masks.append(path)
-        elif path.is_file():
-            studies.append(Study(path.stem, (_with_truth(path),)))
-        else:
+        elif path not in named:
             raise DataError(path, "does not exist", "a slice (TIFF or PNG) or a folder of slices", "check the path")
-    if masks and not studies:
-        raise DataError(masks[0], "is a mask", "a slice", "name the slice; the mask beside it is found")
+        elif path == named[0]:
+            studies += named_slices(named, errors)
+    if named and not studies and not errors:
+        raise mask_error(named[0])
+    if errors:
+        raise errors[0]
     return studies
 
 
-def stacks(files: Iterable[Path]) -> list[Study]:
-    """Find the stacks and single slices among files as `find_studies` does; none if there are none."""
+def mask_error(path: Path) -> DataError:
+    """Return what is wrong with a mask that was given as an image."""
+    return DataError(path, "is a mask, by its name", "an image", "give the image; a mask beside a slice is found")
+
+
+def named_slices(paths: Iterable[Path], errors: list[DataError]) -> list[Study]:
+    """Return the studies among slices that are named one by one; a lone slice of a stack is called after its file."""
+    found = stacks(paths, errors)
+    return [replace(study, name=study.slices[0].image.stem) if len(study.slices) == 1 else study for study in found]
+
+
+def stacks(files: Iterable[Path], errors: list[DataError]) -> list[Study]:
+    """Find the stacks and single slices among files as `find_studies` does; none if there are none.
+
+    ``errors`` takes stacks in which two slices have one number.
+    """
     found: dict[tuple[Path, str, str], list[tuple[int, Path]]] = {}
     for file in files:
         if file.suffix.lower() in SUFFIXES and not is_mask(file):
             match = _NUMBERED.fullmatch(file.stem)
             study, number, alone = (match["study"], int(match["number"]), "") if match else (file.stem, 0, file.name)
             found.setdefault((file.parent, study, alone), []).append((number, file))
-    return [
-        Study(study, tuple(_with_truth(file) for _, file in sorted(stack)))
-        for (_, study, _), stack in sorted(found.items())
-    ]
+    studies = []
+    for (_, study, _), stack in sorted(found.items()):
+        ordered = sorted(stack)
+        twice = [pair for pair in pairwise(ordered) if pair[0][0] == pair[1][0]]
+        if twice:
+            (number, one), (_, other) = twice[0]
+            said = f"{one.name} and {other.name} are both slice {number} of {study}"
+            errors.append(DataError(one.parent, said, "one file for each slice", "move one of them away"))
+            continue
+        items = tuple(_with_truth(file) for _, file in ordered)
+        studies.append(Study(study, items, _notes([number for number, _ in ordered], items)))
+    return studies
 
 
-def is_mask(file: Path) -> bool:
-    """Tell by its name whether a slice is a mask."""
-    return file.stem.endswith("_mask")
+def _notes(numbers: Sequence[int], items: Sequence[StudySlice]) -> tuple[str, ...]:
+    """Say what is odd about a stack."""
+    notes = []
+    steps = [(upper - lower, lower, upper) for lower, upper in pairwise(numbers)]
+    if steps and (widest := max(steps))[0] > min(steps)[0]:
+        notes.append(f"slices are missing: after number {widest[1]} comes {widest[2]}")
+    masks = sum(item.truth is not None for item in items)
+    if 0 < masks < len(items):
+        notes.append(f"masks lie beside {masks} of {len(items)} slices: not scored")
+    return tuple(notes)
+
+
+def _sha256(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            digest.update(file_sha256(path).encode())
+        except OSError as error:
+            found = f"cannot be read ({error.strerror})"
+            raise DataError(path, found, "a slice", "check its permissions") from error
+    return digest.hexdigest()
 
 
 def _with_truth(image: Path) -> StudySlice:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.data.greyscale import to_channels
+from gliomask.data.greyscale import oddities, to_channels
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
 from gliomask.inference.names import place_of, stem
@@ -84,7 +84,7 @@ class VolumeStudy:
         """
         flair = _image(self.flair, self.series)
         stack, grid = to_axial(flair.volume)
-        said = [*self.notes, *flair.warnings, *concerns(flair.volume)]
+        said = [*self.notes, *flair.warnings, *concerns(flair.volume), *oddities(stack)]
         others: dict[str, NDArray[np.generic]] = {}
         for name, words, source in (("pre", "before", self.pre), ("post", "after", self.post)):
             if source is not None:

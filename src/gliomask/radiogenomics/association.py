@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import chi2_contingency, false_discovery_control, kruskal
 
@@ -22,6 +23,7 @@ SUBTYPES = ("RNASeqCluster", "MethylationCluster", "miRNACluster", "CNCluster", 
 """The molecular subtypes of data.csv that the earlier studies tested."""
 LEVEL = 0.95
 """Of the intervals."""
+_HAIR = 1e-9
 _SHARES = {"median": [0.5], "quartiles": [0.25, 0.5, 0.75]}
 
 
@@ -142,7 +144,9 @@ def cramers_v(table: NDArray[np.int64]) -> float:
 def auc_interval(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the area under the ROC curve with its 95 % interval.
 
-    The interval is that of DeLong, DeLong and Clarke-Pearson (1988, doi:10.2307/2531595), cut to 0 and 1.
+    The interval is Newcombe's (2006, doi:10.1002/sim.2324, method 5): all areas whose distance from the one that was
+    found is at most z of the standard errors that they themselves would have. It holds for small clusters, too, and
+    never has width 0.
 
     Parameters
     ----------
@@ -160,9 +164,21 @@ def auc_interval(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> t
     auc = float(wins.mean())
     if min(wins.shape) < 2:
         return auc, float("nan"), float("nan")
-    variance = sum(wins.mean(axis=1 - side).var(ddof=1) / wins.shape[side] for side in (0, 1))
-    margin = float(ndtri((1 + LEVEL) / 2) * np.sqrt(variance))
-    return auc, max(0.0, auc - margin), min(1.0, auc + margin)
+    quantile = float(ndtri((1 + LEVEL) / 2))
+
+    def excess(area: float) -> float:
+        return abs(auc - area) - quantile * _auc_error(area, *wins.shape)
+
+    low = brentq(excess, 0, auc - _HAIR) if auc > 0 else 0.0  # at 0 and 1 the standard error is 0, which is no bound
+    high = brentq(excess, auc + _HAIR, 1) if auc < 1 else 1.0
+    return auc, float(low), float(high)
+
+
+def _auc_error(area: float, inside: int, outside: int) -> float:
+    """Return the standard error of an area (Hanley and McNeil 1982, with Newcombe's common number of patients)."""
+    common = (inside + outside) / 2 - 1
+    spread = 1 + common * (1 - area) / (2 - area) + common * area / (1 + area)
+    return float(np.sqrt(area * (1 - area) * spread / (inside * outside)))
 
 
 def cluster_aucs(values: pd.DataFrame, labels: pd.DataFrame) -> list[ClusterAuc]:

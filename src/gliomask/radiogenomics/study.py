@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import pandas as pd
 from gliomask.config import CutName
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
+from gliomask.errors import UsageError
 from gliomask.files import whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
@@ -34,6 +36,7 @@ from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
 SUMMARY = "summary.json"
+_MISSING = {"", "na", "n/a", "nan", "null", "[not available]", "[not applicable]"}
 _RECIPROCAL = "bevr"  # the study speaks of 1/BEVR, which is large where the tumour is irregular
 
 
@@ -47,6 +50,8 @@ class Study:
         Of `gliomask.radiogenomics.features.feature_table`, with a first column ``masks``, manual or predicted.
     labels
         Patients by subtype, text; missing where there is no label.
+    repeated
+        Scans of somebody of whom there is an earlier one: measured, and not tested, since a person counts once.
     cut
         How features were cut.
     associations, aucs
@@ -57,6 +62,7 @@ class Study:
 
     features: pd.DataFrame
     labels: pd.DataFrame
+    repeated: tuple[str, ...]
     cut: CutName
     associations: dict[str, list[Association]]
     aucs: dict[str, list[ClusterAuc]]
@@ -77,6 +83,9 @@ def label_table(
 ) -> pd.DataFrame:
     """Return one row a patient, one column a subtype, text, missing where there is no label.
 
+    Whole numbers that a program wrote with decimals (``2.0``) lose them; what stands for a missing value (NA, NaN, N/A,
+    null, [Not Available]) is missing.
+
     Parameters
     ----------
     patients
@@ -91,8 +100,14 @@ def label_table(
     for patient in patients:
         person = naming.person(patient.name)
         found = patient.clinical if table is None else table.get(patient.name, table.get(person, {}))
-        rows[patient.name] = [found.get(subtype) for subtype in subtypes]
+        rows[patient.name] = [_label(found.get(subtype)) for subtype in subtypes]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(subtypes), dtype="object")
+
+
+def _label(text: str | None) -> str | None:
+    if text is None or text.strip().lower() in _MISSING:
+        return None
+    return re.sub(r"^([0-9]+)\.0+$", r"\1", text.strip())
 
 
 def analyse(
@@ -113,7 +128,8 @@ def analyse(
         How they are cut.
     """
     tested = list(features) or [feature.name for feature in SHAPE_FEATURES]
-    chosen = {kind: select(table, tested) for kind, table in tables.items()}
+    repeated = labels.index[labels.index.map(naming.person).duplicated()].tolist()
+    chosen = {kind: select(table, tested).drop(index=repeated, errors="ignore") for kind, table in tables.items()}
     reciprocal = {kind: _reciprocal(values) for kind, values in chosen.items()}
     agreements: dict[Components, list[Agreement]] = {}
     for components in COMPONENTS if PREDICTED in tables else ():
@@ -122,6 +138,7 @@ def analyse(
     return Study(
         pd.concat([table.assign(masks=kind) for kind, table in tables.items()]).pipe(_masks_first),
         labels,
+        tuple(repeated),
         cut,
         {kind: associate(values, labels, cut=cut) for kind, values in chosen.items()},
         {kind: cluster_aucs(values, labels) for kind, values in reciprocal.items()},
@@ -129,14 +146,35 @@ def analyse(
     )
 
 
+def require_own_folder(folder: Path) -> None:
+    """Make sure that nothing but an earlier study is written over.
+
+    Raises
+    ------
+    UsageError
+        If the folder has a ``summary.json`` that is no study's: an evaluation's, say.
+    """
+    try:
+        known = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        known = None
+    if not (isinstance(known, dict) and "associations" in known):
+        raise UsageError(f"{folder / SUMMARY} is no radiogenomic study's and would be replaced; choose another --out")
+
+
 def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Write the tables and, last, ``summary.json``, whose content is returned: ``facts`` first, then what was found.
 
     Raises
     ------
+    UsageError
+        If the folder has a ``summary.json`` that is no study's.
     OSError
         If the folder cannot be written.
     """
+    require_own_folder(folder)
     (folder / SUMMARY).unlink(missing_ok=True)
     tables = {
         "associations": _rows("masks", study.associations),

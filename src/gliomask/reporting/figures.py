@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -175,5 +176,6 @@ def save_figure(figure: Figure, path: Path) -> None:
         File to write; folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with style(), whole_file(path) as temporary:
+    with style(), whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font lacks: boxes
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

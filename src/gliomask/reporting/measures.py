@@ -26,7 +26,8 @@ class Measures:
     components_left_out: int
     """Small ones that the model found beside those, and that are not in the mask (see `Predictor`)."""
     largest_diameter_mm: float | None
-    """Largest distance of two points of the mask's surface (PyRadiomics Maximum3DDiameter); 0 for an empty mask."""
+    """Largest distance of two points of the surface of one component (PyRadiomics Maximum3DDiameter), never across a
+    gap between two; 0 for an empty mask."""
     mean_probability: float | None
     """Over the voxels of the mask; None for an empty one."""
 
@@ -68,6 +69,19 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
 
 
 def _diameter(mask: NDArray[np.bool_], spacing: Spacing) -> float:
+    """Return the largest diameter of a component; those whose box is too small to have it are not looked at."""
+    from scipy import ndimage  # noqa: PLC0415 - slow to import
+
     from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415 - slower still
 
-    return describe(mask, spacing).maximum_diameter
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    parts = [(_diagonal(box, spacing), number, box) for number, box in enumerate(ndimage.find_objects(labels), start=1)]
+    largest = 0.0
+    for diagonal, number, box in sorted(parts, key=lambda part: -part[0]):
+        if diagonal > largest:
+            largest = max(largest, describe(labels[box] == number, spacing).maximum_diameter)
+    return largest
+
+
+def _diagonal(box: tuple[slice, ...], spacing: Spacing) -> float:
+    return float(np.linalg.norm([(side.stop - side.start) * step for side, step in zip(box, spacing, strict=True)]))

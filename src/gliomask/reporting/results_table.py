@@ -10,10 +10,10 @@ from typing import Any
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
-from gliomask.inference.own_results import SUMMARY
+from gliomask.inference.own_results import SUMMARY, read_result
 
 TABLE = "summary.csv"
-_LISTS = ("masks", "warnings", "extras", "sequences")
+_LISTS = ("masks", "files", "warnings", "extras", "sequences")
 
 
 def require_own_table(out: Path) -> None:
@@ -69,12 +69,9 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
 def _earlier(out: Path) -> Iterator[dict[str, Any]]:
     """Yield what summary.json says in the folder of each study; folders without one are left alone."""
     for path in sorted(out.glob(f"*/{SUMMARY}")):
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(values, dict) and {"study", "masks", "model_sha256"} <= values.keys():
-            yield values
+        values = read_result(path.parent)
+        if values is not None:
+            yield values | {"folder": str(path.parent)}
 
 
 def _is_own(path: Path) -> bool:

@@ -83,14 +83,15 @@ def write_page(study: Study, facts: Mapping[str, Any], out: Path, *, figures: Pa
 def tiles(study: Study) -> list[Tile]:
     """Return the numbers that the publication speaks of first, those that were measured."""
     found = []
+    repeats = wording.is_repetition(study)
     for kind in study.kinds:
         test, area = wording.headline_test(study, kind), wording.headline_auc(study, kind)
         if test is not None:
-            published = f"{test.test}; published {wording.PUBLISHED[wording.HEADLINE[:2]]}"
-            found.append(Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", published))
+            published = f"; published {wording.PUBLISHED[wording.HEADLINE[:2]]}" if repeats else ""
+            found.append(Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", test.test + published))
         if area is not None:
-            published = f"published {wording.PUBLISHED_AUC[kind]:.2f}"
-            found.append(Tile(f"AUC of 1/BEVR for RNASeq 2, {kind}", number(area.auc), published))
+            beside = f"published {wording.PUBLISHED_AUC[kind]:.2f}" if repeats else wording.auc_interval_text(area)
+            found.append(Tile(f"AUC of 1/BEVR for RNASeq 2, {kind}", number(area.auc), beside))
     compared = [each for each in wording.defined_agreements(study) if each.feature == wording.HEADLINE[0]]
     found += [
         Tile("BEVR, predicted and manual", f"r = {number(each.pearson)}", plural(each.patients, "patient"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gliomask.data import naming
 from gliomask.radiogenomics.agreement import Agreement
 from gliomask.radiogenomics.association import Association, ClusterAuc
 from gliomask.radiogenomics.features import FEATURES, Components
@@ -55,7 +56,10 @@ class TestRow:
 
 def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
     """Return what must be known to read the numbers: sentences without their full stop."""
-    found = [ORIGIN]
+    found = [ORIGIN] if is_repetition(study) else []
+    if study.repeated:
+        names = ", ".join(study.repeated)
+        found.append(f"further scans of the same person, measured and not tested: {names}")
     if facts["spacing"] is None:
         found.append(
             "the spacing of the slices is not known: lengths are in voxels, slices as far apart as pixels, which is no "
@@ -79,6 +83,11 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def is_repetition(study: Study) -> bool:
+    """Tell whether patients are of the published study, so that its numbers belong beside these."""
+    return any(map(naming.is_public, study.labels.index))
+
+
 def title(feature: str, unit: str = "") -> str:
     """Return a feature in words, with its unit."""
     known = FEATURES.get(feature)
@@ -96,6 +105,7 @@ def short(feature: str) -> str:
 def test_rows(study: Study) -> list[TestRow]:
     """Return the table of tests, in the order they were made."""
     pairs = zip(*study.associations.values(), strict=True)
+    published = PUBLISHED if is_repetition(study) and study.cut == "median" else {}
     rows = []
     for each in pairs:
         by_kind = dict(zip(study.kinds, each, strict=True))
@@ -109,7 +119,7 @@ def test_rows(study: Study) -> list[TestRow]:
                 {kind: p_text(one.bonferroni) for kind, one in by_kind.items()},
                 {kind: p_text(one.benjamini_hochberg) for kind, one in by_kind.items()},
                 {kind: number(one.effect) for kind, one in by_kind.items()},
-                PUBLISHED.get((first.feature, first.subtype), NONE),
+                published.get((first.feature, first.subtype), NONE),
             )
         )
     return rows
@@ -214,7 +224,12 @@ def _seen(patients: int | None) -> str:
 def _auc_cells(found: ClusterAuc | None) -> tuple[str, str, str]:
     if found is None:
         return NONE, NONE, NONE
-    return str(found.patients), number(found.auc), interval_text(_known(found.low), _known(found.high))
+    return str(found.patients), number(found.auc), auc_interval_text(found)
+
+
+def auc_interval_text(found: ClusterAuc) -> str:
+    """Return the interval of an AUC."""
+    return interval_text(_known(found.low), _known(found.high))
 
 
 def _components_words(feature: str, components: Components) -> str:
