@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # so that tests can import builders
 
 UNPACKED = HERE.parent / "data" / "kaggle_3m"
 PACKED = HERE.parent.parent / "shared" / "lgg"
+
+# a slow moment of the machine is no failure of a property; what must be fast is timed by tests of its own
+settings.register_profile("gliomask", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gliomask")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

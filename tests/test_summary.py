@@ -89,6 +89,13 @@ def test_tumours_too_few_for_thirds_have_no_size_and_no_tumour_is_none() -> None
     assert set(evaluation([(0, 5, 0, 0, 1), (1, 9, 0, 0, 1)]).groups()["size"]) == set()
 
 
+def test_small_groups_have_no_interval() -> None:
+    for patients in (4, 5):
+        groups = evaluation([(n, 5 + n, 1, 1, 9) for n in range(patients)]).groups()
+        (found,) = groups["missing"].values()
+        assert (found["low"] is None, found["high"] is None) == (patients < 5,) * 2
+
+
 def test_groups_hold_every_patient_once() -> None:
     found = evaluation([(n, 5 + n, 1, 1, 9) for n in range(5)]).groups()
     assert {name: part["patients"] for name, part in found["institution"].items()} == {"I0": 3, "I1": 2}

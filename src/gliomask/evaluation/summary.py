@@ -18,6 +18,9 @@ from gliomask.evaluation.intervals import mean_interval, ratio_interval
 
 SIZES = ("small", "medium", "large")
 """Terciles of tumour size."""
+SMALLEST = 5
+"""Fewest patients of a group that get an interval: the bootstrap's is far too narrow for fewer (docs/scores.md)."""
+_NO_INTERVAL = {"low": None, "high": None}
 PATIENT_SCORES = (
     "iou", "precision", "recall", "volume_error", "volume_error_absolute", "volume_error_ml", "hd95", "nsd_1", "nsd_2",
 )  # fmt: skip
@@ -88,7 +91,10 @@ def dice_patient(patients: pd.DataFrame) -> dict[str, Any]:
 
 
 def group_scores(patients: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return `dice_patient` of each institution, tercile of tumour size and set of missing sequences."""
+    """Return `dice_patient` of each institution, tercile of tumour size and set of missing sequences.
+
+    Groups of fewer than `SMALLEST` patients get no interval.
+    """
     missing = patients["missing"].replace("", "none")
     by_size = _grouped(patients, patients["size"])
     return {
@@ -99,7 +105,8 @@ def group_scores(patients: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def _grouped(patients: pd.DataFrame, keys: pd.Series[str]) -> dict[str, dict[str, Any]]:
-    return {str(name): dice_patient(part) for name, part in patients.groupby(keys.to_numpy())}
+    parts = {str(name): part for name, part in patients.groupby(keys.to_numpy())}
+    return {name: dice_patient(part) | (_NO_INTERVAL if len(part) < SMALLEST else {}) for name, part in parts.items()}
 
 
 def _over_patients(column: pd.Series[float], *, complete: bool) -> dict[str, Any] | None:
