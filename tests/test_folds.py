@@ -18,15 +18,16 @@ from gliomask.data import naming
 from gliomask.data.augmentation import augment
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError, SplitMismatchError, UsageError
-from gliomask.models.contract import ModelContract, read_contract
+from gliomask.models.contract import ModelContract, read_contract, write_contract
 from gliomask.models.registry import build_model
+from gliomask.training import beginning as beginning_module
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training import precision
 from gliomask.training.cross_validation import CrossValidation
-from gliomask.training.export import Learned
 from gliomask.training.fit import fit
 from gliomask.training.folds import fit_folds, is_complete, resumed_folds
+from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, tiny_config, tiny_index, use_tiny_net
 
@@ -41,7 +42,12 @@ class Killed(BaseException):
 def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
     """Leave the files of an export without the seconds that one takes."""
     write_known_model(run.path)
-    return replace(read_contract(run.contract), scores={"validation_dice": 0.0})
+    cases = sorted(run.split().seen_cases())
+    contract = replace(
+        read_contract(run.contract), scores={"validation_dice": 0.0}, training={"cases": cases, "trained_cases": cases}
+    )
+    write_contract(contract, run.contract)
+    return contract
 
 
 def dying_after(steps: float) -> Callable[..., Any]:
@@ -168,7 +174,7 @@ def test_every_fold_goes_on_from_the_same_fold(
         sources.append(source)
         return build_model(name)
 
-    monkeypatch.setattr(fit_module, "load_trained", remembered)
+    monkeypatch.setattr(beginning_module, "load_trained", remembered)
     config = replace(folds_config(), model=replace(folds_config().model, weights=str(undisturbed.path)))
     second = CrossValidation(tmp_path / "second")
     fit_folds(index, config, second, QUIET)

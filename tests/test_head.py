@@ -10,12 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from builders import write_known_model
-from gliomask.data.cache import read_patient
+from builders import patient_name, write_known_model
+from gliomask.data.cache import open_cache, read_patient
 from gliomask.data.head import SMALLEST, head_window
 from gliomask.data.index import build_index
+from gliomask.data.resampling import SquareFit
 from gliomask.inference.predictor import Predictor
 from gliomask.volumes.phantom import write_phantoms
+from gliomask.volumes.slices import write_image, write_mask
 
 SIDE = 80
 
@@ -84,3 +86,21 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     predictor = Predictor.load(write_known_model(tmp_path))
     assert predictor.predict(heads(15)).cropped
     assert not predictor.predict(heads(38)).cropped
+
+
+def test_training_sees_the_head_that_prediction_sees(tmp_path: Path) -> None:
+    """A training on images that show much more than a head learns from the window that a prediction looks at."""
+    name, images = patient_name(0), heads(15, (6, -4))
+    folder = tmp_path / name
+    folder.mkdir()
+    for number, image in enumerate(images, start=1):
+        write_image(folder / f"{name}_{number}.tif", image)
+        write_mask(folder / f"{name}_{number}_mask.tif", image[..., 1] > 100)
+    cache, window = open_cache(build_index(tmp_path, use_cache=False), 32), head_window(images)
+    assert window is not None
+    near = images[:, *window]
+    fit = SquareFit(near.shape[1], near.shape[2], 32)
+    assert np.array_equal(cache.images, fit.images(near))
+    assert np.array_equal(cache.masks, fit.masks(near[..., 1] > 100))
+    assert cache.tumour_pixels.tolist() == cache.masks.sum(axis=(1, 2)).tolist()
+    assert cache.masks.mean() > 0.2

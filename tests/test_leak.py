@@ -25,8 +25,8 @@ from gliomask.evaluation.results import Evaluation, PatientResult, collect
 from gliomask.models.contract import ModelContract, read_contract
 from gliomask.reporting.leak import LeakResult, leak_figure, leak_numbers, leak_paragraph, read_leak, verdict
 from gliomask.training import fit as fit_module
-from gliomask.training.export import Learned
 from gliomask.training.folds import fit_leak
+from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, tiny_config, tiny_index, use_tiny_net
 
@@ -292,10 +292,9 @@ def test_both_trainings_differ_in_their_split_alone_and_are_resumed(tmp_path: Pa
     with pytest.raises(UsageError, match="use --resume"):
         fit_leak(index, config, tmp_path / "both", QUIET)
     before = both[0].last.stat().st_mtime_ns
-    longer = replace(config, optimisation=replace(config.optimisation, epochs=1))
     both[1].last.unlink()
     both[1].model.unlink()
-    again = fit_leak(index, longer, tmp_path / "both", RESUME)
+    again = fit_leak(index, config, tmp_path / "both", RESUME)
     assert before == again[0].last.stat().st_mtime_ns
     assert same_run(again[1], fit_leak(index, config, tmp_path / "other", QUIET)[1])
 
@@ -304,6 +303,14 @@ def test_folders_of_other_runs_are_left_alone(tmp_path: Path) -> None:
     save_config(tiny_config(), tmp_path / "config.json")
     with pytest.raises(UsageError, match="holds a run or folds"):
         fit_leak(simulated(), tiny_config(), tmp_path)
+
+
+def test_a_trained_model_shows_no_leak(tmp_path: Path) -> None:
+    """It may have been trained on the scored patients, in both runs."""
+    config = replace(tiny_config(), model=replace(tiny_config().model, weights="lgg-resnet50-s16"))
+    with pytest.raises(UsageError, match="weights lgg-resnet50-s16: a model that may have seen the scored patients"):
+        fit_leak(simulated(), config, tmp_path / "l")
+    assert not (tmp_path / "l").exists()
 
 
 # --- the command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from builders import block, flair_of, patient_name, tiny_dataset, write_known_model, write_patient
 from gliomask.cli.app import main
-from gliomask.config import ModelConfig, SplitConfig
+from gliomask.config import ModelConfig, SplitConfig, TrainConfig, save_config
+from gliomask.data import naming
+from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.data.records import PatientRecord
 from gliomask.data.split import BUDA10, make_split
-from gliomask.errors import ModelFileError, UsageError
+from gliomask.errors import DataError, ModelFileError, UsageError
 from gliomask.evaluation.evaluate import PredictedMasks, View
 from gliomask.evaluation.subsets import choose_subset
 from gliomask.inference.predictor import Predictor
@@ -27,8 +31,13 @@ from gliomask.models import trained
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import read_contract, write_contract
 from gliomask.models.onnx_weights import halve, load_trained
-from gliomask.models.trained import bundled_models, contract_of, find_model, seen_by
+from gliomask.models.resnet import ResNetEncoder
+from gliomask.models.trained import bundled_models, contract_of, find_model, seen_by, trained_on
+from gliomask.training import fit as fit_module
+from gliomask.training import learned
+from gliomask.training.beginning import Beginning, beginning_of, save_beginning
 from gliomask.training.export import largest_difference
+from gliomask.training.learned import learn
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.temperature import fit_temperature
 from tiny_runs import RESUME, same_run, tensors_of, tiny_config, tiny_index, train
@@ -122,14 +131,73 @@ def test_training_goes_on_from_a_model(run: RunFolder, index: DatasetIndex, tmp_
     assert all(torch.allclose(first[name], after[name], atol=1e-6) for name in weights)
 
 
-def test_resuming_does_not_start_from_the_model_again(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
-    config = replace(tiny_config("resnet18"), model=ModelConfig(model="resnet18", weights=str(run.path)))
-    undisturbed = train(index, config, tmp_path / "undisturbed")
-    half = replace(config, optimisation=replace(config.optimisation, epochs=1, lr_scheduler="none"))
-    whole = replace(half, optimisation=replace(half.optimisation, epochs=2))
-    train(index, half, tmp_path / "killed")
-    assert same_run(train(index, whole, tmp_path / "killed", RESUME), train(index, whole, tmp_path / "at-once"))
-    assert len(undisturbed.metrics()) == 2
+def test_resuming_needs_the_model_no_more(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
+    """Neither for its weights nor for whom it has seen; and it learns what an undisturbed training learns."""
+    source = shutil.copytree(run.path, tmp_path / "source")
+    whole = replace(
+        tiny_config("resnet18", epochs=2, lr_scheduler="none"), model=ModelConfig("resnet18", weights=str(source))
+    )
+    undisturbed = train(index, whole, tmp_path / "undisturbed")
+    train(index, replace(whole, optimisation=replace(whole.optimisation, epochs=1)), tmp_path / "killed")
+    shutil.rmtree(source)
+    resumed = train(index, whole, tmp_path / "killed", RESUME)
+    assert same_run(resumed, undisturbed)
+    assert beginning_of(resumed) == beginning_of(undisturbed)
+    assert set(beginning_of(resumed).trained_cases) == run.split().trained_cases()
+    assert set(beginning_of(resumed).cases) == run.split().seen_cases() > run.split().trained_cases()
+
+
+@pytest.mark.parametrize("has_start_file", [True, False])
+def test_resuming_keeps_the_layout_of_the_encoder(index: DatasetIndex, tmp_path: Path, has_start_file: bool) -> None:
+    """The weights of both layouts have the same shapes: nothing but what is written down tells them apart."""
+    torch.manual_seed(0)
+    weights = tmp_path / "v1.safetensors"
+    save_file(dict(ResNetEncoder("resnet50").state_dict()), weights, {"architecture": "resnet50-v1"})
+    whole = replace(
+        tiny_config(epochs=2, lr_scheduler="none"), model=ModelConfig("resnet50-s16", encoder_weights=str(weights))
+    )
+    undisturbed = train(index, whole, tmp_path / "undisturbed")
+    killed = train(index, replace(whole, optimisation=replace(whole.optimisation, epochs=1)), tmp_path / "killed")
+    if not has_start_file:  # a run of an earlier release
+        killed.start_file.unlink()
+    assert same_run(train(index, whole, killed.path, RESUME), undisturbed)
+    assert load_model(killed.best)[1]["stride_in_1x1"]
+
+
+def test_a_damaged_beginning_is_said(run: RunFolder, tmp_path: Path) -> None:
+    copied = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    for text in ("{", "[]", "{}", '{"cases": [], "trained_cases": [], "colour": 1}'):
+        copied.start_file.write_text(text)
+        with pytest.raises(DataError, match=r"start\.json: damaged"):
+            beginning_of(copied)
+
+
+def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
+    run: RunFolder, index: DatasetIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One validation patient is left if the model was trained on the others; the model's temperature if none is."""
+    caplog.set_level("WARNING", logger="gliomask")
+    config = replace(tiny_config("resnet18", epochs=1), split=SplitConfig(split="fold", folds=2, fold=0))
+    config = replace(config, model=ModelConfig("resnet18", weights=str(run.path)))
+    second = train(index, config, tmp_path / "second")
+    validated = {naming.person(name) for name in second.split().patients(index, "validation")}
+    known = validated & run.split().trained_cases()
+    told = f"{len(known)} of {len(validated)} validation patients were trained on by the model"
+    assert (told in caplog.text) == bool(known)
+    cache, looked_at = open_cache(index, SIZE), []
+
+    def remembered(_net: object, _cache: object, rows: NDArray[np.int64], _normalisation: object) -> float | None:
+        looked_at.append({naming.person(index.patients[cache.patients[row]].name) for row in rows})
+        return 0.5 if len(rows) else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned, "network_temperature", remembered)
+        for trained_cases in (set(), {min(validated)}, validated):
+            beginning = Beginning(temperature=1.75, trained_cases=tuple(trained_cases))
+            save_beginning(beginning, second)
+            expected = 0.5 if validated - trained_cases else 1.75
+            assert learn(second, cache, index).temperature == expected
+            assert looked_at[-1] == validated - trained_cases
 
 
 def test_whoever_the_first_model_saw_was_seen_by_the_second(
@@ -149,6 +217,8 @@ def test_whoever_the_first_model_saw_was_seen_by_the_second(
     own, before = second.split().seen_cases(), run.split().seen_cases()
     assert own != before
     assert seen_by(second.path) == own | before
+    assert trained_on(second.path) == second.split().trained_cases() | run.split().trained_cases()
+    assert contract_of(second.path).training["weights_sha256"] == contract_of(run.path).onnx_sha256
     unseen = choose_subset(index, second.path, "test").seen_patients
     assert unseen == len({patient.name[:12] for patient in index.patients} & before - own)
 
@@ -160,6 +230,57 @@ def test_from_takes_network_and_size_of_the_model(
     told = json.loads(capsys.readouterr().out)
     assert (told["model"]["model"], told["image_size"], told["normalisation"]) == ("resnet18", SIZE, "volume")
     assert (told["model"]["weights"], told["optimisation"]["epochs"]) == (str(run.path), 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "threshold"),
+    [
+        ((), SIZE, 0.5),
+        (("--image-size", "64"), 64, 0.5),
+        (("--config", "mine.json"), 96, 0.3),
+        (("--from", "none"), 256, 0.5),
+    ],
+)
+def test_an_option_wins_over_the_file_and_the_file_over_the_model(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...], size: int, threshold: float,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text('{"image_size": 96, "threshold": 0.3}')
+    source = () if "--from" in options else ("--from", str(run.path))
+    assert main(["train", str(tmp_path), *source, *options, "--print-config"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["image_size"], told["threshold"]) == (size, threshold)
+
+
+@pytest.mark.parametrize("option", ["--weights", "--encoder-weights"])
+def test_other_weights_beside_the_models_are_refused(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["train", str(tmp_path), "--from", str(run.path), option, "imagenet", "--print-config"]) == 2
+    assert f"{option} imagenet and --from {run.path}; give one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("more", "status"), [((), 0), (("--epochs", "9"), 0), (("--seed", "4"), 2)])
+def test_the_same_command_resumes_a_training_from_a_model(
+    run: RunFolder, index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], status: int,
+) -> None:  # fmt: skip
+    started = []
+
+    def pretend(_index: object, config: TrainConfig, folder: RunFolder, _options: object) -> RunFolder:
+        save_config(replace(config, hardware=replace(config.hardware, precision="float32")), folder.config_file)
+        started.append(config)
+        return folder
+
+    monkeypatch.setattr(fit_module, "fit", pretend)
+    command = ["train", str(index.root), "--runs", str(tmp_path), "--from", str(run.path), "--seed", "3", "--resume"]
+    assert main(command) == 0
+    assert f"{tmp_path / '0'} holds nothing to go on with: it is started" in capsys.readouterr().out
+    assert main([*command, *more]) == status
+    assert main(["train", str(index.root), "--runs", str(tmp_path), "--from", "none", "--resume"]) == 2
+    assert "only --epochs may be given with it" in capsys.readouterr().err
+    assert [config.seed for config in started] == [3, 3][: 2 - bool(status)]
 
 
 # --- everybody
@@ -184,6 +305,8 @@ def test_a_training_on_everybody_keeps_its_last_epoch(index: DatasetIndex, tmp_p
     assert "val_dice" not in everybody.metrics()[0]
     kept = tensors_of(everybody.best)["head.weight"]
     assert any(tensor.shape == kept.shape and torch.equal(tensor, kept) for tensor in state.values())
+    longer = train(index, replace(config, optimisation=replace(config.optimisation, epochs=3)), everybody.path, RESUME)
+    assert len(longer.metrics()) == 3
 
 
 def test_nobody_can_stop_a_training_on_everybody() -> None:

@@ -84,7 +84,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetIndex:
 def test_a_run_leaves_every_file_it_promises(finished: Finished) -> None:
     run = finished.run
     promised = [run.config_file, run.split_file, run.environment_file, run.metrics_file]
-    promised += [run.last, run.best, run.model, run.contract]
+    promised += [run.start_file, run.last, run.best, run.model, run.contract]
     assert sorted(run.path.iterdir()) == sorted([*promised, run.path / "tensorboard"])
     assert run.exists()
     assert run.name == "tiny"
@@ -185,7 +185,7 @@ def test_a_wrong_export_is_refused_and_not_written(
 def test_defect_two_thresholds(finished: Finished) -> None:
     """One threshold, of the settings, travels with the model to whoever predicts."""
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    prediction = Predictor.load(finished.run.path).predict(images)
+    prediction = Predictor.load(finished.run.path, smallest_component=0).predict(images)
     assert finished.config.threshold == prediction.threshold == 0.4
     assert np.array_equal(prediction.mask, prediction.probabilities >= 0.4)
 

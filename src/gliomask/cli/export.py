@@ -12,7 +12,7 @@ import tyro
 from gliomask.cli.console import OutputOptions, Printer, parse
 
 if TYPE_CHECKING:
-    from gliomask.training.export import Learned
+    from gliomask.training.learned import Learned
     from gliomask.training.run_folder import RunFolder
 
 
@@ -44,13 +44,13 @@ def main(arguments: Sequence[str]) -> int:
 def _learned(run: RunFolder, data: Path | None, printer: Printer) -> Learned:
     from gliomask.data.cache import open_cache
     from gliomask.models.contract import read_contract
-    from gliomask.training.export import Learned
-    from gliomask.training.fit import learn
+    from gliomask.training.learned import Learned, learn
 
     if data is not None:
         index = printer.read_index(data)
         return learn(run, open_cache(index, run.config().image_size), index)
     if not run.contract.is_file():
+        printer.line("the run was not exported before: probabilities are not calibrated; give --data to learn how")
         return Learned()
     before = read_contract(run.contract)
     return Learned(before.temperature, before.training.get("looks") or {})

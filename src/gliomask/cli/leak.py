@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import Flag, Printer, parse
-from gliomask.cli.train import TrainOptions, first_look, require_same_settings, run_facts, starting_point
+from gliomask.cli.train import TrainOptions, first_look, require_same_settings, resumed_point, run_facts, starting_point
 from gliomask.config import TrainConfig, load_config, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(known.runs) / known.name
     started = folder / "by-patient" / "config.json"
     before = load_config(started) if known.resume and started.is_file() else None
-    default = _by_patient(before or starting_point(known))
+    default = _by_patient(resumed_point(before, known) if before else starting_point(known))
     options = parse(LeakOptions, "leak", arguments, LeakOptions(data=tyro.MISSING, settings=default))
     if not is_main_process():  # one of them talks
         options = replace(options, quiet=True, json=False)
@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if before is not None:
         require_same_settings(before, options.settings)
+    elif options.resume:
+        printer.line(f"{folder} holds nothing to go on with: it is started")
     repeat = [argument for argument in arguments if argument != "--resume"]
     if before is not None:
         repeat += ["--config", str(started)]

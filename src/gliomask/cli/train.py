@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     known = first_look(arguments)
     folder = Path(known.runs) / known.name
     before = _settings_of(folder) if known.resume else None
-    default = with_folds(before or starting_point(known), known)
+    default = with_folds(resumed_point(before, known) if before else starting_point(known), known)
     options = parse(TrainOptions, "train", arguments, TrainOptions(data=tyro.MISSING, settings=default))
     if not is_main_process():  # one of them talks
         options = replace(options, quiet=True, json=False)
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if before is not None:
         require_same_settings(before, options.settings)
+    elif options.resume:
+        printer.line(f"{folder} holds nothing to go on with: it is started")
     return _train(options, printer, folder)
 
 
@@ -115,6 +117,8 @@ def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
     parser.add_argument("--recipe", default=None)
     parser.add_argument("--config", default=None)
     parser.add_argument("--from", dest="source", default=None)
+    parser.add_argument("--weights", default=None)
+    parser.add_argument("--encoder-weights", default=None)
     parser.add_argument("--name", default=name)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--resume", action="store_true")
@@ -132,14 +136,36 @@ def starting_point(known: argparse.Namespace) -> TrainConfig:
     Raises
     ------
     UsageError
-        If the file cannot be used, or starts from another recipe than the one that was named.
+        If the file cannot be used, or starts from another recipe than the one that was named; or if other weights are
+        asked for beside the model's.
     ModelFileError
         If there is no such model.
     """
     config = RECIPES.get(known.recipe, RECIPES["default"]) if known.config is None else load_config(Path(known.config))
     if known.config is not None and known.recipe not in {None, config.recipe}:
         raise UsageError(f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}; give one of them")
-    return config if known.source is None else _from_model(known.source, config)
+    if known.source in {None, "none"}:
+        return config
+    for option, value in (("--weights", known.weights), ("--encoder-weights", known.encoder_weights)):
+        if value is not None:
+            raise UsageError(f"{option} {value} and --from {known.source}; give one of them")
+    return _from_model(known.source, config)
+
+
+def resumed_point(before: TrainConfig, known: argparse.Namespace) -> TrainConfig:
+    """Return the settings to go on with: the run's own, or those of the file or model that is named once more.
+
+    Where the hardware was left to be chosen, what was chosen stays.
+
+    Raises
+    ------
+    UsageError, ModelFileError
+        As `starting_point`.
+    """
+    if known.config is None and known.source is None:
+        return before
+    again = starting_point(known)
+    return replace(again, split=before.split, hardware=before.hardware)
 
 
 def _from_model(source: str, config: TrainConfig) -> TrainConfig:
@@ -149,7 +175,8 @@ def _from_model(source: str, config: TrainConfig) -> TrainConfig:
 
     folds = CrossValidation(Path(source))
     contract = contract_of(folds.run(0).path if folds.exists() else source)
-    kept = {name: getattr(contract, name) for name in TAKEN}
+    usual = RECIPES[config.recipe]  # what a file says otherwise, it asks for
+    kept = {name: getattr(contract, name) for name in TAKEN if getattr(config, name) == getattr(usual, name)}
     model = from_dict(ModelConfig, {"model": contract.architecture, "weights": source})
     return from_dict(TrainConfig, kept, replace(config, model=model))
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gliomask.data.head import head_window
 from gliomask.data.index import DatasetIndex, PatientRecord
 from gliomask.data.index_cache import cache_folder
 from gliomask.data.normalisation import channel_statistics
@@ -26,7 +27,7 @@ from gliomask.data.resampling import SquareFit
 from gliomask.errors import DataError
 from gliomask.volumes.slices import read_image, read_mask
 
-_FORMAT = 1
+_FORMAT = 2  # rises when slices are brought to a size in another way
 _ABANDONED_SECONDS = 24 * 3600
 
 
@@ -213,6 +214,9 @@ def _fill(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int,
     for row, patient in enumerate(index.patients):
         if patient.slices:
             raw_images, raw_masks = read_patient(index.root, patient)
+            window = head_window(raw_images)  # as in prediction: a network is shown heads of the usual size
+            if window is not None:
+                raw_images, raw_masks = raw_images[:, *window], raw_masks[:, *window]
             fit = SquareFit(raw_images.shape[1], raw_images.shape[2], size)
             here = slice(start, start + len(raw_images))
             images[here] = fit.images(raw_images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,13 @@ def describe(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.array(found, np.float64).reshape(-1, len(FEATURES))
 
 
-def training_looks(stacks: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
+def training_looks(stacks: Iterable[NDArray[np.uint8]]) -> dict[str, Any]:
     """Describe the slices of training patients, ready for JSON.
 
     Parameters
     ----------
     stacks
-        (S, H, W, 3) uint8 of each patient.
+        (S, H, W, 3) uint8 of each patient; one is looked at at a time.
 
     Returns
     -------

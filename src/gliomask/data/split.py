@@ -151,10 +151,13 @@ class Split:
         names = {entry.partition("/")[0] for entry in self._members(index, part)}
         return tuple(patient.name for patient in index.patients if patient.name in names)
 
+    def trained_cases(self) -> frozenset[str]:
+        """Return the persons (names without the date of the scan) with any slice in train."""
+        return frozenset(naming.person(entry.partition("/")[0]) for entry in self.parts["train"])
+
     def seen_cases(self) -> frozenset[str]:
         """Return the persons (names without the date of the scan) with any slice in train or validation."""
-        entries = (entry for part in ("train", "validation") for entry in self.parts[part])
-        return frozenset(naming.person(entry.partition("/")[0]) for entry in entries)
+        return self.trained_cases().union(naming.person(entry.partition("/")[0]) for entry in self.parts["validation"])
 
     def _has_its_fold(self) -> bool:
         if self.kind != "fold":

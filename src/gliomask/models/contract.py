@@ -31,7 +31,7 @@ CHANNELS = ("pre", "flair", "post")
 _SMALLEST_IMAGE = 32
 _TRAINING_KINDS: Mapping[str, type] = {
     "fingerprint": str, "split": str, "recipe": str, "epochs": int, "seed": int, "patients": int, "cases": list,
-    "stride_in_1x1": bool, "looks": dict,
+    "trained_cases": list, "stride_in_1x1": bool, "looks": dict,
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ class ModelContract:
     """SHA-256 of model.onnx, 64 lower-case hexadecimal digits."""
     training: dict[str, Any]
     """Where it comes from: fingerprint, split, recipe (str), epochs, seed, patients (int), the persons it was trained
-    or chosen on (cases, list of str), and other plain values."""
+    or chosen on (cases, list of str) and those it was trained on (trained_cases), and other plain values."""
     scores: dict[str, Any]
     """Scores by name; plain values, finite or None."""
     versions: dict[str, str]

@@ -67,9 +67,25 @@ def seen_by(source: Path | str) -> frozenset[str]:
     ModelFileError
         As `contract_of`; or if its model.json does not tell.
     """
+    return _cases(source, "cases")
+
+
+def trained_on(source: Path | str) -> frozenset[str]:
+    """Return the persons whose slices a model's weights come from, those who only chose the epoch left out.
+
+    Raises
+    ------
+    ModelFileError
+        As `seen_by`.
+    """
+    return _cases(source, "trained_cases")  # a model.json of an earlier release has only the larger of the two
+
+
+def _cases(source: Path | str, name: str) -> frozenset[str]:
     if str(source) == "none":
         return frozenset()
-    cases = contract_of(source).training.get("cases")
+    known = contract_of(source).training
+    cases = known.get(name, known.get("cases"))
     if cases is None:
         raise ModelFileError(f"{source}: does not say who it was trained on; export it again")
     return frozenset(map(str, cases))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,31 +18,17 @@ from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import ModelContract, write_contract
-from gliomask.models.trained import seen_by
+from gliomask.training.beginning import beginning_of
 from gliomask.training.environment import versions
+from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
 
 TOLERANCE = 1e-3
 """Largest allowed difference of a probability between the trained network and the exported one."""
+_NOTHING = Learned()
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What an exported model holds beside its network and the settings.
-
-    Attributes
-    ----------
-    temperature
-        What logits are divided by before they become probabilities, see `gliomask.training.temperature`.
-    looks
-        What the training slices look like, see `gliomask.data.looks`.
-    """
-
-    temperature: float = 1.0
-    looks: Mapping[str, Any] = field(default_factory=dict)
-
-
-def export(run: RunFolder, learned: Learned = Learned()) -> ModelContract:
+def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
     """Export the best weights of a run and verify the result.
 
     Parameters
@@ -62,7 +46,7 @@ def export(run: RunFolder, learned: Learned = Learned()) -> ModelContract:
     Raises
     ------
     DataError
-        If the folder holds no run.
+        If the folder holds no run, or a damaged one.
     ModelFileError
         If the weights are missing or damaged, or the exported network answers differently.
     """
@@ -95,7 +79,7 @@ def export(run: RunFolder, learned: Learned = Learned()) -> ModelContract:
 
 
 def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
-    split = run.split()
+    split, beginning = run.split(), beginning_of(run)
     return {
         "fingerprint": split.fingerprint,
         "split": split.kind,
@@ -105,7 +89,9 @@ def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
         "seed": config.seed,
         "encoder_weights": config.model.encoder_weights,
         "weights": config.model.weights,
-        "cases": sorted(split.seen_cases() | seen_by(config.model.weights)),
+        "weights_sha256": beginning.weights_sha256,
+        "trained_cases": sorted(split.trained_cases().union(beginning.trained_cases)),
+        "cases": sorted(split.seen_cases().union(beginning.cases)),
     }
 
 

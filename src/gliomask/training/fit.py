@@ -15,34 +15,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from gliomask.config import ModelConfig, TrainConfig, save_config
+from gliomask.config import TrainConfig, save_config
+from gliomask.data import naming
 from gliomask.data.batches import Share
-from gliomask.data.cache import SliceCache, open_cache, read_rows
+from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex
-from gliomask.data.looks import training_looks
 from gliomask.data.split import Split, make_split, save_split
 from gliomask.errors import DataError, UsageError
-from gliomask.models.checkpoint import load_model
-from gliomask.models.onnx_weights import load_trained
-from gliomask.models.padding import PaddedSegmenter
-from gliomask.models.registry import build_model
+from gliomask.training.beginning import Beginning, first_network, network_of, save_beginning
 from gliomask.training.callbacks import OverlayWriter, RunWriter
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment, is_main_process
-from gliomask.training.export import Learned, export
+from gliomask.training.export import export
+from gliomask.training.learned import learn
 from gliomask.training.loading import SliceData
 from gliomask.training.machine import memory_errors, training_settings
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.state import SafetensorsCheckpointIO, load_state
-from gliomask.training.temperature import network_temperature
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +97,8 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
         If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
         If the run to resume was started on other data.
-    DataError, WeightsError
-        If the data cannot be split or cached, or encoder weights cannot be had.
+    DataError, WeightsError, ModelFileError
+        If the data cannot be split or cached, or the weights to start from cannot be had.
     """
     trial = RunFolder(trial_folder(run.path, options)) if options.fast_dev_run else None
     if trial is None and CrossValidation(run.path).exists():
@@ -115,7 +111,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
 
     Raises
     ------
-    UsageError, TrainingError, SplitMismatchError, DataError, WeightsError
+    GliomaskError
         As `fit`.
     """
     if run.last.is_file() and not options.resume:
@@ -129,13 +125,16 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     with torch.random.fork_rng(), training_settings(_accelerator_name(config)), _quiet_lightning():
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
-        net = _network(config.model, resuming=resuming)
+        net, beginning = (network_of(run), None) if resuming else first_network(config.model)
         plans = data.plans(Share(0, trainer.world_size))
         trainer.accumulate_grad_batches = plans.parts
         module = SegmentationModule(net, config, cache, steps_per_epoch=plans.steps)
         if is_main_process():
-            _write_beginning(run, config, split)
-        if not stopped_early(run, config):
+            _write_beginning(run, config, split, beginning)
+            _tell_of_known(index, split, beginning)
+        if stopped_early(run, config):
+            _log.info("%s was stopped early, after %d epochs: nothing is trained", run.path, len(run.metrics()))
+        else:
             with memory_errors():
                 trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
@@ -146,29 +145,19 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     return run
 
 
-def learn(run: RunFolder, cache: SliceCache, index: DatasetIndex) -> Learned:
-    """Fit the temperature of a run's best weights on its validation part, and describe its training slices.
-
-    Raises
-    ------
-    ModelFileError
-        If the weights are missing or damaged.
-    SplitMismatchError
-        If the run was trained on other data.
-    """
-    net, _ = load_model(run.best)
-    split, patients = run.split(), np.asarray(cache.patients)
-    temperature = network_temperature(net, cache, split.positions(index, "validation"), run.config().normalisation)
-    training = split.positions(index, "train")
-    groups = (training[patients[training] == patient] for patient in np.unique(patients[training]))
-    return Learned(temperature, training_looks([read_rows(cache.images, rows) for rows in groups]))
-
-
-def _network(config: ModelConfig, *, resuming: bool) -> PaddedSegmenter:
-    """Build the network with the weights that it starts from; a resumed training reads its own later."""
-    if config.weights == "none" or resuming:
-        return build_model(config.model, encoder_weights="none" if resuming else config.encoder_weights)
-    return load_trained(config.weights, config.model)
+def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None) -> None:
+    """Say how many of those who choose the epoch helped to make the weights that the training starts from."""
+    if beginning is None:
+        return
+    validated = split.patients(index, "validation")
+    known = sum(naming.person(name) in beginning.trained_cases for name in validated)
+    if known:
+        _log.warning(
+            "%d of %d validation patients were trained on by the model that this starts from: the validation Dice is "
+            "too good, and the best epoch is chosen with it",
+            known,
+            len(validated),
+        )
 
 
 def trial_folder(folder: Path, options: FitOptions) -> Path:
@@ -192,7 +181,8 @@ def _resolved(config: TrainConfig, run: RunFolder) -> TrainConfig:
     accelerator = _accelerator_name(config)
     if config.hardware.precision == "auto" and not is_main_process():
         _wait_for(run.config_file)
-        return run.config()
+        found = run.config().hardware.precision
+        return replace(config, hardware=replace(config.hardware, precision=found))
     precision = choose_precision(config.hardware.precision, accelerator)
     return replace(config, hardware=replace(config.hardware, precision=precision))
 
@@ -214,8 +204,10 @@ def _wait_for(path: Path, seconds: float = 300.0) -> None:
 
 def stopped_early(run: RunFolder, config: TrainConfig) -> bool:
     """Say whether early stopping has ended this run before, so that resuming it must change nothing."""
-    patience, scores = config.optimisation.early_stopping, [row["val_dice"] for row in run.metrics()]
-    return bool(patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+    if not config.optimisation.early_stopping:
+        return False
+    scores = [row["val_dice"] for row in run.metrics()]
+    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= config.optimisation.early_stopping
 
 
 def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
@@ -252,12 +244,14 @@ def _quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _write_beginning(run: RunFolder, config: TrainConfig, split: Split) -> None:
+def _write_beginning(run: RunFolder, config: TrainConfig, split: Split, beginning: Beginning | None) -> None:
     """Write what is known before the first step; config.json comes last, it marks that a run was started."""
     run.path.mkdir(parents=True, exist_ok=True)
     for leftover in run.path.glob(".*.part"):  # of a training that was killed while it wrote
         leftover.unlink(missing_ok=True)
     save_split(split, run.split_file)
+    if beginning is not None:
+        save_beginning(beginning, run)
     run.write_json(run.environment_file, describe_environment())
     save_config(config, run.config_file)
 

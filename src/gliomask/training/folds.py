@@ -101,7 +101,8 @@ def fit_leak(
     Raises
     ------
     UsageError
-        If the folder holds another kind of run, or runs that are not to be resumed, or that have more epochs.
+        If the folder holds another kind of run, or runs that are not to be resumed, or that have more epochs; or if
+        the training is to start from a trained model.
     SplitMismatchError
         If a run to resume was started on other data.
     DataError
@@ -111,6 +112,11 @@ def fit_leak(
     """
     if RunFolder(folder).exists() or CrossValidation(folder).exists():
         raise UsageError(f"{folder} holds a run or folds; choose another --name for showing the leak")
+    if config.model.weights != "none":
+        raise UsageError(
+            f"weights {config.model.weights}: a model that may have seen the scored patients shows no leak; expected "
+            "none, or --encoder-weights"
+        )
     if options.fast_dev_run:
         folder = trial_folder(folder, options)
     plan = [

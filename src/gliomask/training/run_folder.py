@@ -21,6 +21,7 @@ class RunFolder:
     ======================  =====================================================================
     ``config.json``         every setting, as it was used
     ``split.json``          patients (or slices) of each part, and the fingerprint of the data
+    ``start.json``          what the first weights were, and who is known to them
     ``environment.json``    versions, processor, git commit
     ``metrics.csv``         one row an epoch
     ``tensorboard/``        curves and example overlays
@@ -46,6 +47,11 @@ class RunFolder:
     def split_file(self) -> Path:
         """Who was trained on."""
         return self.path / "split.json"
+
+    @property
+    def start_file(self) -> Path:
+        """What the first weights were."""
+        return self.path / "start.json"
 
     @property
     def environment_file(self) -> Path:

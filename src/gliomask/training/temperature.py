@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,12 +19,14 @@ from gliomask.data.cache import SliceCache
 LIMITS = (0.1, 10.0)
 """Temperatures that are tried."""
 _BATCH = 16
+_MOST = 1024
+"""Slices that are looked at; of more, every so-many-th is."""
 
 
 @torch.no_grad()
 def network_temperature(
     net: nn.Module, cache: SliceCache, positions: NDArray[np.int64], normalisation: NormalisationName
-) -> float:
+) -> float | None:
     """Fit the temperature of a network on the slices with tumour among some that it was not trained on.
 
     Parameters
@@ -38,12 +42,13 @@ def network_temperature(
 
     Returns
     -------
-    float
-        See `fit_temperature`; 1 where no slice has tumour.
+    float or None
+        See `fit_temperature`; None where no slice has tumour.
     """
     chosen = positions[cache.tumour_pixels[positions] > 0]
     if not len(chosen):
-        return 1.0
+        return None
+    chosen = chosen[:: ceil(len(chosen) / _MOST)]
     batches, logits, targets = CachedBatches(cache, normalisation), [], []
     for plan in EvaluationPlans(chosen, batch_size=_BATCH):
         batch = batches[plan]
