@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def write_patient(
     folder = root / name
     folder.mkdir(parents=True)
     for number in range(1, slices + 1):
-        seed = sum(name.encode()) * 1000 + number
+        seed = zlib.crc32(name.encode()) + number  # nobody's slices are somebody else's
         write_image(folder / f"{name}_{number}{suffix}", make_slice(seed, size))
         write_mask(folder / f"{name}_{number}_mask{suffix}", make_mask(tumour if number > 1 else 0, size))
     return folder

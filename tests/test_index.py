@@ -199,6 +199,28 @@ def test_slice_in_the_folder_of_another_patient_is_left_out(tmp_path: Path) -> N
     assert len(index.patients) == 3
 
 
+def test_a_patient_under_two_names_is_a_problem(tmp_path: Path) -> None:
+    """Slices that show nothing are the same in everybody; one that does show something is enough to tell."""
+    root = tmp_path / "data"
+    other, third, black = patient_name(1), patient_name(2), np.zeros((16, 16, 3), np.uint8)
+    tiny_dataset(root, patients=4)
+    for name in (FIRST, other, third):
+        write_image(root / name / f"{name}_1.tif", black)
+    assert build_index(root).problems == ()
+    write_image(root / third / f"{third}_3.tif", read_image(root / FIRST / f"{FIRST}_2.tif"))
+    index = build_index(root)
+    assert (only(index).path, only(index).found) == (third, f"1 slice with the very image of {FIRST}")
+    assert index.slice_count == 12
+    shutil.copytree(root / other, root / "P7")
+    for path in (root / "P7").iterdir():
+        path.rename(path.with_name(path.name.replace(other, "P7")))
+    found = {problem.path: problem.found for problem in build_index(root).problems}
+    shared = {"P7": other, other: "P7"}  # the earlier by name is the first
+    assert {path: told for path, told in found.items() if path != third} in [
+        {path: f"2 slices with the very image of {shared[path]}"} for path in shared
+    ]
+
+
 def test_empty_patient_folder(tmp_path: Path) -> None:
     name = "TCGA_DU_9999_20000101"
     index = damaged(tmp_path, lambda folder: (folder.parent / name).mkdir())

@@ -41,12 +41,16 @@ _CURE_ROOT = "give the folder that holds the patient folders (kaggle_3m)"
 
 @dataclass(frozen=True)
 class _Reading:
-    """One slice as read: its record, the digest of its pixels, and which sequences equal FLAIR in it."""
+    """One slice as read: its record, the digests of its pixels, and which sequences equal FLAIR in it.
+
+    The digest of the image alone is None if nothing is to be seen in it.
+    """
 
     patient: str
     record: SliceRecord
     digest: str
     copies: frozenset[str]
+    image_digest: str | None
 
 
 def build_index(root: Path, *, use_cache: bool = True, progress: Progress | None = None) -> DatasetIndex:
@@ -143,7 +147,7 @@ def _build(root: Path, entries: tuple[Entry, ...], tables: tuple[str, ...], prog
     readings, problems = _read_all(root, scan.slices, progress)
     readings, odd = _of_one_size(readings)
     clinical, faults = read_clinical(root, (*scan.tables, *tables))
-    everything = (*scan.problems, *problems, *odd, *faults)
+    everything = (*scan.problems, *problems, *odd, *_same_patients(readings), *faults)
     return DatasetIndex(
         root=root,
         patients=tuple(
@@ -188,9 +192,11 @@ def _read_slice(root: Path, files: SliceFiles) -> tuple[_Reading | None, list[Pr
         )
         return None, problems
     record = SliceRecord(files.number, image_path, mask_path, height, width, int(np.count_nonzero(mask)))
-    digest = f"{hashlib.sha256(image.data).hexdigest()} {hashlib.sha256(mask.data).hexdigest()}"
+    image_digest, mask_digest = (hashlib.sha256(array.data).hexdigest() for array in (image, mask))
     equal = {"pre": (image[..., 0] == image[..., 1]).all(), "post": (image[..., 2] == image[..., 1]).all()}
-    return _Reading(files.patient, record, digest, frozenset(name for name in equal if equal[name])), problems
+    copies = frozenset(name for name in equal if equal[name])
+    seen = image_digest if image.max() > image.min() else None
+    return _Reading(files.patient, record, f"{image_digest} {mask_digest}", copies, seen), problems
 
 
 def _one_copy(root: Path, paths: list[str]) -> tuple[str | None, list[Problem]]:
@@ -260,6 +266,26 @@ def _of_one_size(readings: list[_Reading]) -> tuple[list[_Reading], list[Problem
         for record in odd
     ]
     return [reading for reading in readings if (reading.record.height, reading.record.width) == size], problems
+
+
+def _same_patients(readings: list[_Reading]) -> list[Problem]:
+    """Find images that two patients share: one of the two is a copy, and a split could part them."""
+    first: dict[str, _Reading] = {}
+    shared: dict[tuple[str, str], list[_Reading]] = {}
+    for reading in readings:
+        if reading.image_digest is not None:
+            earlier = first.setdefault(reading.image_digest, reading)
+            if earlier.patient != reading.patient:
+                shared.setdefault((earlier.patient, reading.patient), []).append(reading)
+    return [
+        Problem(
+            str(PurePosixPath(found[0].record.image).parent),
+            f"{len(found)} slice{'s' if len(found) > 1 else ''} with the very image of {earlier}",
+            "every patient once, under one name",
+            "remove the copy: as two patients they may be trained on and tested on at once",
+        )
+        for (earlier, _), found in shared.items()
+    ]
 
 
 def _patient(name: str, readings: list[_Reading], clinical: Clinical) -> PatientRecord:
