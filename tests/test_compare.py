@@ -53,6 +53,20 @@ def kept(folder: Path, shift: int, **options: int | str) -> Path:
     return folder
 
 
+def test_two_scans_of_a_person_count_once() -> None:
+    rng = np.random.default_rng(8)
+    first, second = rng.random(8), rng.random(8)
+    names = [f"TCGA_CS_{1000 + number}_20000101" for number in range(8)]
+    again = [name.replace("2000", "2001") for name in names]
+    alone, twice = paired(first, second, names), paired(np.tile(first, 2), np.tile(second, 2), names + again)
+    assert alone is not None
+    assert twice is not None
+    assert alone == paired(first, second)
+    assert twice.patients == 16
+    assert twice.p == pytest.approx(alone.p)
+    assert (twice.difference.low, twice.difference.high) == pytest.approx((alone.difference.low, alone.difference.high))
+
+
 def test_known_difference() -> None:
     first = np.array([0.5, 0.6, 0.7, 0.8, 0.4, 0.9])
     second = first + np.array([0.1, 0.05, 0.2, -0.02, 0.15, 0.04])

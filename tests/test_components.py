@@ -113,4 +113,4 @@ def test_evaluation_scores_what_is_left(tmp_path: Path, capsys: pytest.CaptureFi
     assert dice == pytest.approx([1, 120 / 125, 100 / 110])
     capsys.readouterr()
     assert main([*command[:2], "--masks", str(tmp_path), "--smallest-component", "0"]) == 2
-    assert "--smallest-component, --no-masks are for models" in capsys.readouterr().err
+    assert "--smallest-component: for models; expected no such option" in capsys.readouterr().err

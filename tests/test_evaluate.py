@@ -396,7 +396,7 @@ def test_masks_to_be_scored_are_never_removed(
     [
         (["--subset", "test"], "--subset test of --masks; expected the run that has the split: --split-of RUN"),
         (["--split-of", "{nowhere}"], "no run; expected its folder (of a cross-validation: a fold's)"),
-        (["--no-masks"], "--no-masks are for models"),
+        (["--no-masks", "--batch-size", "4"], "--no-masks, --batch-size: for models"),
     ],
 )
 def test_options_that_do_not_go_with_masks_are_refused(

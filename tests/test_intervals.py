@@ -61,3 +61,18 @@ def test_nobody_has_no_mean() -> None:
 def test_sums_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="expected"):
         ratio_interval([1, 2], [1])
+
+
+def test_a_person_is_drawn_with_all_scans() -> None:
+    """Twenty patients who are ten persons with two equal scans each are no surer than the ten."""
+    values = np.random.default_rng(5).random(10)
+    persons = [f"person {number}" for number in range(10)]
+    alone = mean_interval(values)
+    twice = mean_interval(np.repeat(values, 2), list(np.repeat(persons, 2)))
+    assert (twice.mean, twice.low, twice.high) == pytest.approx((alone.mean, alone.low, alone.high))
+    assert mean_interval(values, persons) == alone
+    surer = mean_interval(np.repeat(values, 2))
+    assert surer.high - surer.low < 0.8 * (alone.high - alone.low)
+    assert np.isnan(mean_interval([0.4, 0.6], ["one", "one"]).low)
+    with pytest.raises(ValueError, match="1 persons of 2 patients"):
+        mean_interval([0.4, 0.6], ["one"])

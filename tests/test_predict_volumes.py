@@ -19,10 +19,11 @@ from PIL import Image
 from builders import write_known_model
 from dicom_builders import SECRETS, write_series
 from gliomask.cli.app import main
-from gliomask.inference.predictor import Predictor
+from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.reporting import results
 from gliomask.reporting.loaded import Keep
+from gliomask.reporting.preview import preview_figure
 from gliomask.volumes.dicom import find_series
 from gliomask.volumes.dicom_seg import read_dicom_seg
 from gliomask.volumes.volume import AxialGrid, Volume
@@ -139,6 +140,27 @@ def test_dicom_comes_back_as_nifti_and_as_segmentation(
     assert np.array_equal(masks[0], masks[1])
     told = capsys.readouterr().out + "".join(path.read_text() for path in out.rglob("summary.*"))
     assert not any(secret in told for secret in SECRETS)
+
+
+def test_a_choice_of_series_without_dicom_is_refused(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_nifti(tmp_path / "scan.nii", *turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    for inputs in ((source,), ("--flair", source)):
+        assert predict(*inputs, "--model", model, "--out", tmp_path / "out", "--series", "3") == 2
+        assert "--series 3 chooses among DICOM series; expected DICOM" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("spacing", [None, (5.0, 1.0, 1.0)])
+def test_a_preview_names_the_sides_it_knows(spacing: tuple[float, float, float] | None) -> None:
+    """Of a picture nobody knows which side is the patient's right."""
+    images, mask = np.full((4, 8, 8, 3), 90, np.uint8), np.zeros((4, 8, 8), np.bool_)
+    figure = preview_figure("p", images, Prediction(mask, mask.astype(np.float32), 0.5), spacing)
+    sides = [axes.get_xlabel() for axes in figure.axes]
+    assert len(sides) == 3
+    assert [("patient" in side or "front" in side) for side in sides] == [spacing is not None] * 3
+    assert [("picture" in side) for side in sides] == [spacing is None] * 3
 
 
 def test_studies_that_are_done_are_skipped(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,9 +110,11 @@ def _check(options: EvaluateOptions) -> None:
         "--flips": options.flips,
         "--smallest-component": options.smallest_component is not None,
         "--no-masks": options.no_masks,
+        "--batch-size": options.batch_size != EvaluateOptions.batch_size,
     }
-    if options.masks is not None and any(of_models.values()):
-        raise UsageError(f"{', '.join(of_models)} are for models; expected none of them with --masks")
+    given = [option for option, is_given in of_models.items() if is_given]
+    if options.masks is not None and given:
+        raise UsageError(f"{', '.join(given)}: for models; expected no such option with --masks")
     if options.split_of is not None and options.masks is None:
         raise UsageError(
             "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"

@@ -122,11 +122,16 @@ def _check(options: PredictOptions) -> None:
 
 def _find(options: PredictOptions) -> Inputs:
     from gliomask.inference.inputs import Inputs, find_inputs
-    from gliomask.inference.volume_study import named_study
+    from gliomask.inference.volume_study import VolumeStudy, named_study
 
     if options.flair is not None:
-        return Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))
-    return find_inputs(options.inputs, results=options.out, series=options.series)
+        found = Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))
+    else:
+        found = find_inputs(options.inputs, results=options.out, series=options.series)
+    in_dicom = any(isinstance(study, VolumeStudy) and study.is_dicom for study in found.studies)
+    if options.series is not None and found.studies and not in_dicom:
+        raise UsageError(f"--series {options.series} chooses among DICOM series; expected DICOM, or leave it out")
+    return found
 
 
 def _predict(found: Inputs, predictor: Predictor, out: Path, keep: Keep) -> Iterator[dict[str, Any] | tuple[str, str]]:

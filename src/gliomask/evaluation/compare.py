@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gliomask.data import naming
 from gliomask.errors import UsageError
 from gliomask.evaluation.intervals import Estimate, mean_interval
 from gliomask.evaluation.results import Evaluation
@@ -37,13 +38,16 @@ class PairedDifference:
     patients: int
 
 
-def paired(first: ArrayLike, second: ArrayLike) -> PairedDifference | None:
+def paired(first: ArrayLike, second: ArrayLike, patients: Sequence[str] | None = None) -> PairedDifference | None:
     """Compare two models patient by patient.
 
     Parameters
     ----------
     first, second
         (P,) a score of the same patients in the same order; pairs with NaN are left out.
+    patients
+        (P,) their names; without them, everybody is another person. A person with two scans is drawn with both for the
+        interval, and counts once, with the mean of both differences, for the test.
 
     Returns
     -------
@@ -58,14 +62,19 @@ def paired(first: ArrayLike, second: ArrayLike) -> PairedDifference | None:
     before, after = np.asarray(first, float), np.asarray(second, float)
     if before.shape != after.shape or before.ndim != 1:
         raise ValueError(f"scores of {before.shape} and {after.shape}; expected the same (P,) patients")
-    differences = (after - before)[~np.isnan(before) & ~np.isnan(after)]
+    known = ~np.isnan(before) & ~np.isnan(after)
+    differences = (after - before)[known]
+    names = np.arange(len(known)).astype(str) if patients is None else np.asarray(patients)
+    persons = [naming.person(str(name)) for name in names[known]]
     if not len(differences):
         return None
     if not differences.any():
-        return PairedDifference(mean_interval(differences), 1.0, len(differences))
+        return PairedDifference(mean_interval(differences, persons), 1.0, len(differences))
     from scipy.stats import wilcoxon  # noqa: PLC0415 - half a second that only comparisons need
 
-    return PairedDifference(mean_interval(differences), float(wilcoxon(differences).pvalue), len(differences))
+    _, rows = np.unique(persons, return_inverse=True)
+    p = float(wilcoxon(np.bincount(rows, differences) / np.bincount(rows)).pvalue)
+    return PairedDifference(mean_interval(differences, persons), p, len(differences))
 
 
 def check_comparable(evaluations: Mapping[str, Evaluation]) -> None:
@@ -98,7 +107,10 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, PairedDifference
     ordered = second.patients.set_index("patient").loc[first.patients["patient"]]
     same_spacing = list(ordered["spacing"]) == list(first.patients["spacing"])
     names = [name for name in PAIRED if same_spacing or name not in DISTANCES]
-    found = {f"{name}_patient": paired(first.patients[name], ordered[name]) for name in names}
+    found = {
+        f"{name}_patient": paired(first.patients[name], ordered[name], first.patients["patient"].tolist())
+        for name in names
+    }
     return {name: difference for name, difference in found.items() if difference is not None}
 
 

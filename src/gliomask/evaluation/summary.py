@@ -1,17 +1,19 @@
 """Every score of an evaluation with its interval, overall and by group. Knows no files.
 
 Intervals are 95 % bootstrap intervals over patients (`gliomask.evaluation.intervals`), also where the mean is over
-slices: a patient who is drawn brings all of its slices.
+slices: a person who is drawn brings all of its slices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gliomask.data import naming
 from gliomask.evaluation import scores
 from gliomask.evaluation.counts import SliceCounts
 from gliomask.evaluation.intervals import mean_interval, ratio_interval
@@ -47,7 +49,7 @@ def summarise(counts: SliceCounts, patients: pd.DataFrame) -> dict[str, Any]:
     return {
         "dice_patient": dice_patient(patients),
         **{
-            f"{name}_patient": _over_patients(patients[name], complete=name in OF_WHOLE_VOLUMES)
+            f"{name}_patient": _over_patients(patients, name, complete=name in OF_WHOLE_VOLUMES)
             for name in PATIENT_SCORES
         },
         "dice_slice_tumour": _dice_slice_tumour(counts),
@@ -79,7 +81,7 @@ def dice_patient(patients: pd.DataFrame) -> dict[str, Any]:
     array = patients["dice"].to_numpy(float)
     lower, median, upper = np.percentile(array, [25, 50, 75])
     return {
-        **mean_interval(array).as_values(),
+        **mean_interval(array, _persons(patients["patient"])).as_values(),
         "median": float(median),
         "lower_quartile": float(lower),
         "upper_quartile": float(upper),
@@ -109,12 +111,13 @@ def _grouped(patients: pd.DataFrame, keys: pd.Series[str]) -> dict[str, dict[str
     return {name: dice_patient(part) | (_NO_INTERVAL if len(part) < SMALLEST else {}) for name, part in parts.items()}
 
 
-def _over_patients(column: pd.Series[float], *, complete: bool) -> dict[str, Any] | None:
-    values = column.to_numpy(float)
+def _over_patients(patients: pd.DataFrame, name: str, *, complete: bool) -> dict[str, Any] | None:
+    values = patients[name].to_numpy(float)
     known = values[~np.isnan(values)]
     if not len(known) or (complete and len(known) < len(values)):
         return None
-    return {**mean_interval(values).as_values(), "median": float(np.median(known)), "patients": len(known)}
+    interval = mean_interval(values, _persons(patients["patient"]))
+    return {**interval.as_values(), "median": float(np.median(known)), "patients": len(known)}
 
 
 def _dice_slice_tumour(counts: SliceCounts) -> dict[str, Any] | None:
@@ -136,15 +139,21 @@ def _dice_pooled(counts: SliceCounts) -> dict[str, Any]:
     each = counts.per_patient()
     if not (each.tp + each.fp + each.fn).any():
         return {"mean": 1.0, "low": None, "high": None}
-    return ratio_interval(2 * each.tp, 2 * each.tp + each.fp + each.fn).as_values()
+    return ratio_interval(2 * each.tp, 2 * each.tp + each.fp + each.fn, _persons(each.patients)).as_values()
 
 
 def _slice_interval(
     counts: SliceCounts, chosen: NDArray[np.bool_], values: NDArray[np.float64]
 ) -> dict[str, float | None]:
     """Return mean and interval of the values of the chosen slices; patients are drawn, slices come along."""
-    _, rows = np.unique(counts.patients, return_inverse=True)
-    return ratio_interval(np.bincount(rows, values * chosen), np.bincount(rows, chosen)).as_values()
+    names, rows = np.unique(counts.patients, return_inverse=True)
+    sums, sizes = np.bincount(rows, values * chosen), np.bincount(rows, chosen)
+    return ratio_interval(sums, sizes, _persons(names)).as_values()
+
+
+def _persons(patients: Iterable[str]) -> list[str]:
+    """Return who the patients are."""
+    return [naming.person(str(name)) for name in patients]
 
 
 def _lesions(patients: pd.DataFrame) -> dict[str, int] | None:

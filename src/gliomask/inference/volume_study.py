@@ -74,6 +74,11 @@ class VolumeStudy:
     series: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_dicom(self) -> bool:
+        """Whether FLAIR is in DICOM, and not in a NIfTI file."""
+        return not _is_nifti(self.flair)
+
     def read(self) -> VolumeInput:
         """Read the volumes, bring the others to FLAIR's grid, and all to axial grey levels.
 
@@ -124,7 +129,7 @@ def named_study(
 def _content(source: Source | None) -> str:
     if source is None:
         return "none"
-    if isinstance(source, Path) and source.name.lower().endswith(nifti_file.SUFFIXES):
+    if isinstance(source, Path) and _is_nifti(source):
         try:
             return file_sha256(source)
         except OSError as error:
@@ -135,9 +140,13 @@ def _content(source: Source | None) -> str:
     return " ".join(sorted(f"{frame.instance}/{frame.index}" for one in series for frame in one.frames))
 
 
+def _is_nifti(source: Source) -> bool:
+    return isinstance(source, Path) and source.name.lower().endswith(nifti_file.SUFFIXES)
+
+
 def _image(source: Source, series: str | None, *, only: bool = False) -> NiftiImage | DicomImage:
     """Read a NIfTI file or the one series that is asked for; the only one need not be called FLAIR."""
-    if isinstance(source, Path) and source.name.lower().endswith(nifti_file.SUFFIXES):
+    if isinstance(source, Path) and _is_nifti(source):
         return read_nifti(source)
     found = find_series(source) if isinstance(source, Path) else list(source)
     named = isinstance(source, Path) and series is None

@@ -83,7 +83,7 @@ def leak_numbers(result: LeakResult) -> dict[str, Any]:
     check_comparable({name.replace("_", " "): evaluation for name, evaluation in both.items()})
     names = result.by_patient.patients["patient"].tolist()
     dice = {name: each.patients.set_index("patient")["dice"].loc[names].to_numpy(float) for name, each in both.items()}
-    difference = paired(dice["by_patient"], dice["by_slice"])
+    difference = paired(dice["by_patient"], dice["by_slice"], names)
     if difference is None:
         raise UsageError("no patient was scored both ways; expected at least one")
     counts = result.by_patient.counts

@@ -20,6 +20,12 @@ _FLAIR = 1
 _WIDTH, _HEIGHT = 9.6, 3.9
 _PLANES = ("axial", "coronal", "sagittal")
 
+_SIDES = {
+    True: {False: ("right of the patient", "left"), True: ("front", "back")},
+    False: {False: ("left of the picture", "right"), True: ("top of the picture", "bottom")},
+}
+"""What lies left and right in a drawn plane: whether it is known, then whether the plane is sagittal."""
+
 
 def write_preview(
     path: Path, name: str, images: NDArray[np.uint8], prediction: Prediction, spacing: Spacing | None
@@ -33,11 +39,12 @@ def write_preview(
     name
         Name of the study.
     images
-        (S, H, W, 3) uint8 axial slices, upwards, in radiological display.
+        (S, H, W, 3) uint8 axial slices; of a volume upwards, in radiological display.
     prediction
         Of these slices.
     spacing
-        Distance of slices, rows and columns in mm; if it is not known, voxels are drawn as cubes.
+        Distance of slices, rows and columns in mm; if it is not known, as of pictures, voxels are drawn as cubes, and
+        which side of the patient is which is not known either.
     """
     save_figure(preview_figure(name, images, prediction, spacing), path)
 
@@ -63,8 +70,7 @@ def preview_figure(name: str, images: NDArray[np.uint8], prediction: Prediction,
         axes.set_title(f"{_PLANES[axis]}, {('slice', 'row', 'column')[axis]} {number}")
         axes.set_xticks([])
         axes.set_yticks([])
-        left, right = ("front", "back") if axis == 2 else ("right of the patient", "left")
-        axes.set_xlabel(f"{left}  -  {right}", fontsize=7.5)
+        axes.set_xlabel("  -  ".join(_SIDES[spacing is not None][axis == 2]), fontsize=7.5)
     scale = "" if spacing is not None else "; spacing not known, drawn as cubes"
     found_text = "no tumour found" if prediction.is_empty else f"threshold {prediction.threshold:g}"
     figure.suptitle(f"{name}: FLAIR and the predicted mask, {found_text}{scale}")
