@@ -90,7 +90,8 @@ def tiles(study: Study) -> list[Tile]:
             published = f"; published {wording.PUBLISHED[wording.HEADLINE[:2]]}" if repeats else ""
             found.append(Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", test.test + published))
         if area is not None:
-            beside = f"published {wording.PUBLISHED_AUC[kind]:.2f}" if repeats else wording.auc_interval_text(area)
+            published = f"; published {wording.PUBLISHED_AUC[kind]:.2f}" if repeats else ""
+            beside = wording.auc_interval_text(area) + published
             found.append(Tile(f"AUC of 1/BEVR for RNASeq 2, {kind}", number(area.auc), beside))
     compared = [each for each in wording.defined_agreements(study) if each.feature == wording.HEADLINE[0]]
     found += [
