@@ -20,7 +20,7 @@ from gliomask.evaluation.counts import count_slices, join
 from gliomask.evaluation.lesions import count_lesions
 from gliomask.evaluation.results import Evaluation, PatientResult, collect, write_evaluation
 from gliomask.evaluation.surfaces import surface_scores
-from gliomask.reporting.comparison import read_models, tables
+from gliomask.reporting.comparison import caveats, read_models, tables
 
 SIDE = 12
 
@@ -184,3 +184,13 @@ def test_one_evaluation_by_two_names_is_still_one(tmp_path: Path) -> None:
     run = kept(tmp_path / "far", 2)
     with pytest.raises(UsageError, match="all different"):
         read_models([run, run / "test"])
+
+
+def test_different_rules_for_components_are_said(tmp_path: Path) -> None:
+    runs = [kept(tmp_path / name, shift) for name, shift in (("a", 0), ("b", 1), ("c", 2))]
+    assert caveats(read_models(runs)) == []
+    for run, shift, fraction in ((runs[0], 0, 0.0), (runs[2], 2, 0.1)):
+        write_evaluation(evaluation(shift), run / "test", {"smallest_component": fraction})
+    assert caveats(read_models(runs[:2])) == []
+    (said,) = caveats(read_models(runs))
+    assert said.endswith("and the fraction differs: a 0, b unknown or 0, c 0.1")

@@ -75,7 +75,18 @@ def tables(models: Sequence[Model]) -> list[Table]:
 
 def caveats(models: Sequence[Model]) -> list[str]:
     """Return what must be known to read the tables, one sentence each."""
-    return [f"{model.name}: {caveat}" for model in models for caveat in model.facts.get("caveats", [])]
+    own = [f"{model.name}: {caveat}" for model in models for caveat in model.facts.get("caveats", [])]
+    fractions = [model.facts.get("smallest_component") for model in models]
+    if len({fraction or 0 for fraction in fractions}) > 1:
+        each = [
+            f"{model.name} {'unknown or 0' if fraction is None else format(fraction, 'g')}"
+            for model, fraction in zip(models, fractions, strict=True)
+        ]
+        own.append(
+            "components of fewer voxels than a fraction of the patient's largest are left out of the masks, and the "
+            f"fraction differs: {', '.join(each)}"
+        )
+    return own
 
 
 def differences(models: Sequence[Model]) -> dict[str, dict[str, PairedDifference]]:
