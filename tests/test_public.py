@@ -14,17 +14,26 @@ import gliomask
 from gliomask import errors
 
 NAMES = [
+    "CrossValidation",
     "DatasetIndex",
     "Evaluation",
     "GliomaskError",
+    "Keep",
     "Prediction",
     "Predictor",
     "RunFolder",
     "TrainConfig",
     "build_index",
     "choose_subset",
+    "compare",
     "evaluate",
+    "explore",
+    "find_inputs",
     "fit",
+    "fit_folds",
+    "predict_study",
+    "read_evaluation",
+    "write_evaluation",
     "write_phantoms",
 ]
 

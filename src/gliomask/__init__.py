@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CrossValidation": "gliomask.training.cross_validation",
     "DatasetIndex": "gliomask.data.index",
     "Evaluation": "gliomask.evaluation.results",
     "GliomaskError": "gliomask.errors",
+    "Keep": "gliomask.reporting.loaded",
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
     "RunFolder": "gliomask.training.run_folder",
     "TrainConfig": "gliomask.config",
     "build_index": "gliomask.data.index",
     "choose_subset": "gliomask.evaluation.subsets",
+    "compare": "gliomask.evaluation.compare",
     "evaluate": "gliomask.evaluation.evaluate",
+    "explore": "gliomask.reporting.explore",
+    "find_inputs": "gliomask.inference.inputs",
     "fit": "gliomask.training.fit",
+    "fit_folds": "gliomask.training.folds",
+    "predict_study": "gliomask.reporting.results",
+    "read_evaluation": "gliomask.evaluation.results",
+    "write_evaluation": "gliomask.evaluation.results",
     "write_phantoms": "gliomask.volumes.phantom",
 }
 
@@ -30,26 +39,42 @@ if TYPE_CHECKING:
     from gliomask.config import TrainConfig
     from gliomask.data.index import DatasetIndex, build_index
     from gliomask.errors import GliomaskError
+    from gliomask.evaluation.compare import compare
     from gliomask.evaluation.evaluate import evaluate
-    from gliomask.evaluation.results import Evaluation
+    from gliomask.evaluation.results import Evaluation, read_evaluation, write_evaluation
     from gliomask.evaluation.subsets import choose_subset
+    from gliomask.inference.inputs import find_inputs
     from gliomask.inference.predictor import Prediction, Predictor
+    from gliomask.reporting.explore import explore
+    from gliomask.reporting.loaded import Keep
+    from gliomask.reporting.results import predict_study
+    from gliomask.training.cross_validation import CrossValidation
     from gliomask.training.fit import fit
+    from gliomask.training.folds import fit_folds
     from gliomask.training.run_folder import RunFolder
     from gliomask.volumes.phantom import write_phantoms
 
 __all__ = [
+    "CrossValidation",
     "DatasetIndex",
     "Evaluation",
     "GliomaskError",
+    "Keep",
     "Prediction",
     "Predictor",
     "RunFolder",
     "TrainConfig",
     "build_index",
     "choose_subset",
+    "compare",
     "evaluate",
+    "explore",
+    "find_inputs",
     "fit",
+    "fit_folds",
+    "predict_study",
+    "read_evaluation",
+    "write_evaluation",
     "write_phantoms",
 ]
 
