@@ -24,6 +24,7 @@ from gliomask.training import beginning as beginning_module
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training import precision
+from gliomask.training.beginning import beginning_of
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.fit import fit
 from gliomask.training.folds import fit_folds, is_complete, resumed_folds
@@ -42,10 +43,9 @@ class Killed(BaseException):
 def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
     """Leave the files of an export without the seconds that one takes."""
     write_known_model(run.path)
-    cases = sorted(run.split().seen_cases())
-    contract = replace(
-        read_contract(run.contract), scores={"validation_dice": 0.0}, training={"cases": cases, "trained_cases": cases}
-    )
+    split = run.split()
+    training = {"cases": sorted(split.seen_cases()), "trained_cases": sorted(split.trained_cases())}
+    contract = replace(read_contract(run.contract), scores={"validation_dice": 0.0}, training=training)
     write_contract(contract, run.contract)
     return contract
 
@@ -183,6 +183,25 @@ def test_every_fold_goes_on_from_the_same_fold(
     assert second.config() == config
     for before, after in zip(undisturbed.runs(), second.runs(), strict=True):
         assert not before.split().seen_cases() & {naming.person(name) for name in after.split().parts["test"]}
+
+
+def test_begun_folds_ask_the_earlier_ones_no_more(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path
+) -> None:
+    earlier = CrossValidation(shutil.copytree(undisturbed.path, tmp_path / "earlier"))
+    config = replace(folds_config(), model=replace(folds_config().model, weights=str(earlier.path)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beginning_module, "load_trained", lambda _, name: build_model(name))
+        second = CrossValidation(tmp_path / "second")
+        fit_folds(index, config, second, QUIET)
+    weights = [run.config().model.weights for run in second.runs()]
+    shutil.rmtree(earlier.path)
+    fit_folds(index, resumed_folds(second, 3), second, RESUME)
+    assert [len(run.metrics()) for run in second.runs()] == [3] * FOLDS
+    assert [run.config().model.weights for run in second.runs()] == weights
+    validated = {naming.person(name) for name in second.run(0).split().parts["validation"]}
+    assert not validated & set(beginning_of(second.run(0)).trained_cases)  # so the temperature is fitted on them again
+    assert validated < set(beginning_of(second.run(0)).cases)
 
 
 def test_folds_of_another_split_are_not_gone_on_from(

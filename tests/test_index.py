@@ -211,6 +211,11 @@ def test_a_patient_under_two_names_is_a_problem(tmp_path: Path) -> None:
     index = build_index(root)
     assert (only(index).path, only(index).found) == (third, f"1 slice with the very image of {FIRST}")
     assert index.slice_count == 12
+    again = root / FIRST.replace("2000", "2001")  # another scan of the same person, whom no split by patient parts
+    shutil.copytree(root / FIRST, again)
+    for path in again.iterdir():
+        path.rename(path.with_name(path.name.replace(FIRST, again.name)))
+    assert only(build_index(root)).path == third
     shutil.copytree(root / other, root / "P7")
     for path in (root / "P7").iterdir():
         path.rename(path.with_name(path.name.replace(other, "P7")))

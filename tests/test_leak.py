@@ -354,6 +354,12 @@ def test_fast_dev_run_leaves_the_name_free(tmp_path: Path) -> None:
     assert (folder / "fast-dev-run" / "leak.md").is_file()
 
 
+@pytest.mark.parametrize("option", ["--from", "--weights"])
+def test_a_trained_model_is_refused_at_once(option: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(command(tmp_path, option, "lgg-resnet50-s16")) == 2
+    assert f"{option} lgg-resnet50-s16: a trained model may have seen anybody" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", [["--split", "slice"], ["--folds", "5"], ["--fold", "1"]])
 def test_splits_are_not_to_be_chosen(option: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(command(tmp_path, *option)) == 2

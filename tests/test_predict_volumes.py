@@ -150,6 +150,9 @@ def test_a_choice_of_series_without_dicom_is_refused(
         assert predict(*inputs, "--model", model, "--out", tmp_path / "out", "--series", "3") == 2
         assert "--series 3 chooses among DICOM series; expected DICOM" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    (tmp_path / "broken.dcm").write_bytes(b"DICM")  # what is wrong with it is to be told, not that it is none
+    assert predict(source, tmp_path / "broken.dcm", "--model", model, "--out", tmp_path / "out", "--series", "3") == 1
+    assert "broken.dcm" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spacing", [None, (5.0, 1.0, 1.0)])

@@ -40,7 +40,7 @@ from gliomask.training.export import largest_difference
 from gliomask.training.learned import learn
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.temperature import fit_temperature
-from tiny_runs import RESUME, same_run, tensors_of, tiny_config, tiny_index, train
+from tiny_runs import RESUME, same_run, tensors_of, tiny_config, tiny_index, train, use_tiny_net
 
 SIZE = 32
 
@@ -173,31 +173,29 @@ def test_a_damaged_beginning_is_said(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
-    run: RunFolder, index: DatasetIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One validation patient is left if the model was trained on the others; the model's temperature if none is."""
+    """And that the others choose the epoch is said; if nobody is left, the model's temperature stays."""
     caplog.set_level("WARNING", logger="gliomask")
-    config = replace(tiny_config("resnet18", epochs=1), split=SplitConfig(split="fold", folds=2, fold=0))
-    config = replace(config, model=ModelConfig("resnet18", weights=str(run.path)))
-    second = train(index, config, tmp_path / "second")
-    validated = {naming.person(name) for name in second.split().patients(index, "validation")}
-    known = validated & run.split().trained_cases()
-    told = f"{len(known)} of {len(validated)} validation patients were trained on by the model"
-    assert (told in caplog.text) == bool(known)
+    use_tiny_net(monkeypatch)
+    index = tiny_index(tmp_path / "data", patients=30)
+    run = train(index, replace(tiny_config(epochs=1)), tmp_path / "run")
+    validated = sorted(naming.person(name) for name in run.split().patients(index, "validation"))
+    assert len(validated) == 3
+    assert "validation patients were trained on" not in caplog.text
+    fit_module._tell_of_known(index, run.split(), Beginning(trained_cases=tuple(validated[:2])))
+    assert "2 of 3 validation patients were trained on by the model" in caplog.text
     cache, looked_at = open_cache(index, SIZE), []
 
     def remembered(_net: object, _cache: object, rows: NDArray[np.int64], _normalisation: object) -> float | None:
         looked_at.append({naming.person(index.patients[cache.patients[row]].name) for row in rows})
         return 0.5 if len(rows) else None
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "network_temperature", remembered)
-        for trained_cases in (set(), {min(validated)}, validated):
-            beginning = Beginning(temperature=1.75, trained_cases=tuple(trained_cases))
-            save_beginning(beginning, second)
-            expected = 0.5 if validated - trained_cases else 1.75
-            assert learn(second, cache, index).temperature == expected
-            assert looked_at[-1] == validated - trained_cases
+    monkeypatch.setattr(learned, "network_temperature", remembered)
+    for known in range(4):
+        save_beginning(Beginning(temperature=1.75, trained_cases=tuple(validated[:known])), run)
+        assert learn(run, cache, index).temperature == (0.5 if known < 3 else 1.75)
+        assert looked_at[-1] == set(validated[known:])
 
 
 def test_whoever_the_first_model_saw_was_seen_by_the_second(
@@ -237,7 +235,8 @@ def test_from_takes_network_and_size_of_the_model(
     [
         ((), SIZE, 0.5),
         (("--image-size", "64"), 64, 0.5),
-        (("--config", "mine.json"), 96, 0.3),
+        (("--config", "mine.json"), 256, 0.3),  # 256 is the recipe's, too, but here the file says it
+        (("--config", "other.json"), SIZE, 0.5),
         (("--from", "none"), 256, 0.5),
     ],
 )
@@ -246,26 +245,39 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_model(
     options: tuple[str, ...], size: int, threshold: float,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    Path("mine.json").write_text('{"image_size": 96, "threshold": 0.3}')
+    Path("mine.json").write_text('{"image_size": 256, "threshold": 0.3, "model": {"weights": "none"}}')
+    Path("other.json").write_text('{"seed": 4}')
     source = () if "--from" in options else ("--from", str(run.path))
     assert main(["train", str(tmp_path), *source, *options, "--print-config"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["image_size"], told["threshold"]) == (size, threshold)
 
 
-@pytest.mark.parametrize("option", ["--weights", "--encoder-weights"])
+@pytest.mark.parametrize("option", ["--weights", "--encoder-weights", "--encoder_weights"])
 def test_other_weights_beside_the_models_are_refused(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     assert main(["train", str(tmp_path), "--from", str(run.path), option, "imagenet", "--print-config"]) == 2
-    assert f"{option} imagenet and --from {run.path}; give one of them" in capsys.readouterr().err
+    assert f"{option.replace('_', '-')} imagenet and --from {run.path}; give one of them" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("more", "status"), [((), 0), (("--epochs", "9"), 0), (("--seed", "4"), 2)])
-def test_the_same_command_resumes_a_training_from_a_model(
+@pytest.mark.parametrize(
+    ("more", "epochs"),
+    [
+        ((), 5),
+        (("--epochs", "9"), 9),
+        (("--config", "same.json"), 5),
+        (("--seed", "4"), None),
+        (("--config", "other.json"), None),
+        (("--from", "none"), None),
+        (("--from", "lgg-resnet50-s16"), None),
+    ],
+)
+def test_the_first_command_resumes_and_another_is_refused(
     run: RunFolder, index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], status: int,
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], epochs: int | None,
 ) -> None:  # fmt: skip
+    """Also if the model is gone by then, and with the epochs that the run has, not the recipe's."""
     started = []
 
     def pretend(_index: object, config: TrainConfig, folder: RunFolder, _options: object) -> RunFolder:
@@ -274,13 +286,29 @@ def test_the_same_command_resumes_a_training_from_a_model(
         return folder
 
     monkeypatch.setattr(fit_module, "fit", pretend)
-    command = ["train", str(index.root), "--runs", str(tmp_path), "--from", str(run.path), "--seed", "3", "--resume"]
-    assert main(command) == 0
-    assert f"{tmp_path / '0'} holds nothing to go on with: it is started" in capsys.readouterr().out
-    assert main([*command, *more]) == status
-    assert main(["train", str(index.root), "--runs", str(tmp_path), "--from", "none", "--resume"]) == 2
-    assert "only --epochs may be given with it" in capsys.readouterr().err
-    assert [config.seed for config in started] == [3, 3][: 2 - bool(status)]
+    monkeypatch.chdir(tmp_path)
+    source = shutil.copytree(run.path, tmp_path / "source")
+    Path("same.json").write_text('{"seed": 3, "optimisation": {"epochs": 2}, "hardware": {"precision": "auto"}}')
+    Path("other.json").write_text('{"hardware": {"micro_batch": 2}}')
+    command = ["train", str(index.root), "--from", "source", "--resume"]
+    assert main([*command, "--seed", "3", "--epochs", "5"]) == 0
+    assert "runs/0 holds nothing to go on with: it is started" in capsys.readouterr().out
+    shutil.rmtree(source)
+    again = [*command, *more] if "--from" not in more else ["train", str(index.root), "--resume", *more]
+    assert main(again) == (2 if epochs is None else 0)
+    assert ("only --epochs may be given with it" in capsys.readouterr().err) == (epochs is None)
+    assert [(config.seed, config.optimisation.epochs) for config in started[1:]] == ([(3, epochs)] if epochs else [])
+
+
+def test_of_an_earlier_model_the_split_tells_who_was_trained_on(run: RunFolder, tmp_path: Path) -> None:
+    earlier = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    contract = contract_of(earlier.path)
+    training = {name: value for name, value in contract.training.items() if name != "trained_cases"}
+    write_contract(replace(contract, training=training), earlier.contract)
+    assert trained_on(earlier.path) == run.split().trained_cases() < seen_by(earlier.path)
+    earlier.split_file.unlink()
+    assert trained_on(earlier.path) == seen_by(earlier.path)
+    assert trained_on("none") == frozenset()
 
 
 # --- everybody

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -285,8 +286,15 @@ def save_config(config: TrainConfig, path: Path) -> None:
         part.write_text(text)
 
 
-def load_config(path: Path) -> TrainConfig:
+def load_config(path: Path, known: Mapping[str, Any] | None = None) -> TrainConfig:
     """Read a config that `save_config` wrote, or one written by hand with only what differs from its recipe.
+
+    Parameters
+    ----------
+    path
+        JSON or YAML.
+    known
+        Nested plain values that take the place of the recipe's where the file says nothing.
 
     Raises
     ------
@@ -311,4 +319,5 @@ def load_config(path: Path) -> TrainConfig:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")
     recipe = values.get("recipe", "default")  # anything at all, so not yet a key
-    return from_dict(TrainConfig, values, next((RECIPES[name] for name in RECIPES if name == recipe), None))
+    base = next((RECIPES[name] for name in RECIPES if name == recipe), None)
+    return from_dict(TrainConfig, values, from_dict(TrainConfig, dict(known or {}), base))

@@ -23,8 +23,9 @@ class ExportOptions(OutputOptions):
     run: tyro.conf.Positional[Path]
     """Run folder."""
     data: Path | None = None
-    """Folder that the run was trained on, to learn again the temperature of its probabilities (on its validation
-    patients) and what its slices look like; without it, both stay what they were."""
+    """Folder that the run was trained on, to learn again the temperature of its probabilities (on validation patients
+    whom the model that it went on from, if any, was not trained on) and what its slices look like; without it, both
+    stay what they were."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ class LeakOptions(TrainOptions):
 
     A quarter of the patients is scored, on half of their slices. Both trainings have the same settings, validation
     patients and numbers of slices. The difference is what a split by slice adds to a score. --split, --folds and --fold
-    are refused: the splits are part of the command.
+    are refused: the splits are part of the command; and --from and --weights: a trained model may have seen anybody.
     """
 
     name: str = "leak"
@@ -40,9 +41,7 @@ class LeakOptions(TrainOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command."""
     known = first_look(arguments, LeakOptions.name)
-    for name in ("split", "folds", "fold"):
-        if getattr(known, name) is not None:
-            raise UsageError(f"--{name} {getattr(known, name)}: the splits are part of this command; leave it out")
+    _check(known)
     folder = Path(known.runs) / known.name
     started = folder / "by-patient" / "config.json"
     before = load_config(started) if known.resume and started.is_file() else None
@@ -62,6 +61,15 @@ def main(arguments: Sequence[str]) -> int:
     if before is not None:
         repeat += ["--config", str(started)]
     return _leak(options, printer, folder, shlex.join(["gliomask", "leak", *repeat]))
+
+
+def _check(known: argparse.Namespace) -> None:
+    for name in ("split", "folds", "fold"):
+        if getattr(known, name) is not None:
+            raise UsageError(f"--{name} {getattr(known, name)}: the splits are part of this command; leave it out")
+    for name, value in (("from", known.source), ("weights", known.weights)):
+        if value not in {None, "none"}:
+            raise UsageError(f"--{name} {value}: a trained model may have seen anybody; leave it out")
 
 
 def _by_patient(config: TrainConfig) -> TrainConfig:

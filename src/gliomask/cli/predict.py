@@ -129,7 +129,7 @@ def _find(options: PredictOptions) -> Inputs:
     else:
         found = find_inputs(options.inputs, results=options.out, series=options.series)
     in_dicom = any(isinstance(study, VolumeStudy) and study.is_dicom for study in found.studies)
-    if options.series is not None and found.studies and not in_dicom:
+    if options.series is not None and found.studies and not in_dicom and not found.errors:
         raise UsageError(f"--series {options.series} chooses among DICOM series; expected DICOM, or leave it out")
     return found
 

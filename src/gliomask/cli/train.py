@@ -118,7 +118,7 @@ def first_look(arguments: Sequence[str], name: str = "0") -> argparse.Namespace:
     parser.add_argument("--config", default=None)
     parser.add_argument("--from", dest="source", default=None)
     parser.add_argument("--weights", default=None)
-    parser.add_argument("--encoder-weights", default=None)
+    parser.add_argument("--encoder-weights", "--encoder_weights", default=None)
     parser.add_argument("--name", default=name)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--resume", action="store_true")
@@ -141,44 +141,47 @@ def starting_point(known: argparse.Namespace) -> TrainConfig:
     ModelFileError
         If there is no such model.
     """
-    config = RECIPES.get(known.recipe, RECIPES["default"]) if known.config is None else load_config(Path(known.config))
-    if known.config is not None and known.recipe not in {None, config.recipe}:
-        raise UsageError(f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}; give one of them")
-    if known.source in {None, "none"}:
-        return config
+    source = None if known.source == "none" else known.source
     for option, value in (("--weights", known.weights), ("--encoder-weights", known.encoder_weights)):
-        if value is not None:
-            raise UsageError(f"{option} {value} and --from {known.source}; give one of them")
-    return _from_model(known.source, config)
+        if source is not None and value is not None:
+            raise UsageError(f"{option} {value} and --from {source}; give one of them")
+    model, taken = (None, {}) if source is None else _of_model(source)
+    if known.config is None:
+        config = from_dict(TrainConfig, taken, RECIPES.get(known.recipe, RECIPES["default"]))
+    else:
+        config = load_config(Path(known.config), taken)
+        if known.recipe not in {None, config.recipe}:
+            found = f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}"
+            raise UsageError(f"{found}; give one of them")
+    return config if model is None else replace(config, model=model)
 
 
 def resumed_point(before: TrainConfig, known: argparse.Namespace) -> TrainConfig:
-    """Return the settings to go on with: the run's own, or those of the file or model that is named once more.
+    """Return the settings to go on with: the run's own, with what a file or --from that is named once more says.
 
-    Where the hardware was left to be chosen, what was chosen stays.
+    The number of epochs and a precision that was chosen by measurement stay what they are.
 
     Raises
     ------
-    UsageError, ModelFileError
-        As `starting_point`.
+    UsageError
+        If the file cannot be used.
     """
-    if known.config is None and known.source is None:
-        return before
-    again = starting_point(known)
-    return replace(again, split=before.split, hardware=before.hardware)
+    again = before if known.config is None else load_config(Path(known.config), to_dict(before))
+    precision = again.hardware.precision if again.hardware.precision != "auto" else before.hardware.precision
+    again = replace(again, hardware=replace(again.hardware, precision=precision))
+    again = replace(again, optimisation=replace(again.optimisation, epochs=before.optimisation.epochs))
+    return again if known.source is None else replace(again, model=replace(before.model, weights=known.source))
 
 
-def _from_model(source: str, config: TrainConfig) -> TrainConfig:
-    """Return settings to go on from a trained model: what its weights were made for comes from it."""
+def _of_model(source: str) -> tuple[ModelConfig, dict[str, Any]]:
+    """Return the network of a trained model, and the settings that its weights were made for."""
     from gliomask.models.trained import contract_of
     from gliomask.training.cross_validation import CrossValidation
 
     folds = CrossValidation(Path(source))
     contract = contract_of(folds.run(0).path if folds.exists() else source)
-    usual = RECIPES[config.recipe]  # what a file says otherwise, it asks for
-    kept = {name: getattr(contract, name) for name in TAKEN if getattr(config, name) == getattr(usual, name)}
     model = from_dict(ModelConfig, {"model": contract.architecture, "weights": source})
-    return from_dict(TrainConfig, kept, replace(config, model=model))
+    return model, {name: getattr(contract, name) for name in TAKEN}
 
 
 def with_folds(config: TrainConfig, known: argparse.Namespace) -> TrainConfig:

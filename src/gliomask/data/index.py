@@ -275,7 +275,7 @@ def _same_patients(readings: list[_Reading]) -> list[Problem]:
     for reading in readings:
         if reading.image_digest is not None:
             earlier = first.setdefault(reading.image_digest, reading)
-            if earlier.patient != reading.patient:
+            if naming.person(earlier.patient) != naming.person(reading.patient):
                 shared.setdefault((earlier.patient, reading.patient), []).append(reading)
     return [
         Problem(

@@ -23,7 +23,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval; the interval is NaN where there are fewer than two patients."""
+    """A mean with its 95 % interval; the interval is NaN where there are fewer than two persons."""
 
     mean: float
     low: float

@@ -21,7 +21,7 @@ from gliomask.evaluation.intervals import mean_interval, ratio_interval
 SIZES = ("small", "medium", "large")
 """Terciles of tumour size."""
 SMALLEST = 5
-"""Fewest patients of a group that get an interval: the bootstrap's is far too narrow for fewer (docs/scores.md)."""
+"""Fewest persons in a group that gets an interval: the bootstrap's is far too narrow for fewer (docs/scores.md)."""
 _NO_INTERVAL = {"low": None, "high": None}
 PATIENT_SCORES = (
     "iou", "precision", "recall", "volume_error", "volume_error_absolute", "volume_error_ml", "hd95", "nsd_1", "nsd_2",
@@ -95,7 +95,7 @@ def dice_patient(patients: pd.DataFrame) -> dict[str, Any]:
 def group_scores(patients: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """Return `dice_patient` of each institution, tercile of tumour size and set of missing sequences.
 
-    Groups of fewer than `SMALLEST` patients get no interval.
+    Groups of fewer than `SMALLEST` persons get no interval.
     """
     missing = patients["missing"].replace("", "none")
     by_size = _grouped(patients, patients["size"])
@@ -108,7 +108,10 @@ def group_scores(patients: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]
 
 def _grouped(patients: pd.DataFrame, keys: pd.Series[str]) -> dict[str, dict[str, Any]]:
     parts = {str(name): part for name, part in patients.groupby(keys.to_numpy())}
-    return {name: dice_patient(part) | (_NO_INTERVAL if len(part) < SMALLEST else {}) for name, part in parts.items()}
+    return {
+        name: dice_patient(part) | (_NO_INTERVAL if len(set(_persons(part["patient"]))) < SMALLEST else {})
+        for name, part in parts.items()
+    }
 
 
 def _over_patients(patients: pd.DataFrame, name: str, *, complete: bool) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from gliomask.data.split import load_split
 from gliomask.errors import ModelFileError
 from gliomask.models.contract import ModelContract, read_contract
 
@@ -78,7 +79,13 @@ def trained_on(source: Path | str) -> frozenset[str]:
     ModelFileError
         As `seen_by`.
     """
-    return _cases(source, "trained_cases")  # a model.json of an earlier release has only the larger of the two
+    known = contract_of(source).training if str(source) != "none" else {}
+    split = find_model(source).with_name("split.json") if known and "trained_cases" not in known else None
+    if (
+        split is not None and split.is_file()
+    ):  # a run of an earlier version, whose model.json has only the larger of the two
+        return load_split(split).trained_cases() | trained_on(known.get("weights", "none"))
+    return _cases(source, "trained_cases")
 
 
 def _cases(source: Path | str, name: str) -> frozenset[str]:

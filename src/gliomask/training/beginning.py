@@ -56,14 +56,8 @@ def first_network(config: ModelConfig) -> tuple[PaddedSegmenter, Beginning]:
     if config.weights == "none":
         net = build_model(config.model, encoder_weights=config.encoder_weights)
         return net, Beginning(_stride_in_1x1(net))
-    contract, net = contract_of(config.weights), load_trained(config.weights, config.model)
-    return net, Beginning(
-        _stride_in_1x1(net),
-        contract.onnx_sha256,
-        contract.temperature,
-        tuple(sorted(trained_on(config.weights))),
-        tuple(sorted(seen_by(config.weights))),
-    )
+    net = load_trained(config.weights, config.model)
+    return net, _of_model(config.weights, _stride_in_1x1(net))
 
 
 def network_of(run: RunFolder) -> PaddedSegmenter:
@@ -71,7 +65,7 @@ def network_of(run: RunFolder) -> PaddedSegmenter:
 
     Raises
     ------
-    DataError
+    DataError, ModelFileError
         As `beginning_of`.
     """
     return model_spec(run.config().model.model).build(beginning_of(run).stride_in_1x1)
@@ -110,8 +104,10 @@ def _stride_in_1x1(net: PaddedSegmenter) -> bool:
 def _found_out(run: RunFolder) -> Beginning:
     stride = run.best.is_file() and load_model(run.best)[1]["stride_in_1x1"]
     source = run.config().model.weights
-    if source == "none":
-        return Beginning(stride)
-    trained, seen = (tuple(sorted(persons(source))) for persons in (trained_on, seen_by))
+    return Beginning(stride) if source == "none" else _of_model(source, stride)
+
+
+def _of_model(source: str, stride_in_1x1: bool) -> Beginning:
     contract = contract_of(source)
-    return Beginning(stride, contract.onnx_sha256, contract.temperature, trained, seen)
+    trained, seen = (tuple(sorted(persons(source))) for persons in (trained_on, seen_by))
+    return Beginning(stride_in_1x1, contract.onnx_sha256, contract.temperature, trained, seen)

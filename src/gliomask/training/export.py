@@ -48,7 +48,8 @@ def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
     DataError
         If the folder holds no run, or a damaged one.
     ModelFileError
-        If the weights are missing or damaged, or the exported network answers differently.
+        If the weights are missing or damaged, the run has no start.json and its first model is gone, or the exported
+        network answers differently.
     """
     config = run.config()
     net, metadata = load_model(run.best)

@@ -65,13 +65,16 @@ def fit_folds(
         raise UsageError(f"{found}; expected split fold, fold -1 (all folds); use fit for a single run")
     if options.fast_dev_run:
         folder = CrossValidation(trial_folder(folder.path, options))
+    runs = [folder.run(fold) for fold in range(config.split.folds)]
+    begun = [options.resume and run.exists() for run in runs]  # these ask no earlier fold again
     plan = [
-        (folder.run(fold), replace(_going_on(config, fold), split=replace(config.split, fold=fold)))
-        for fold in range(config.split.folds)
+        (run, _of_fold(config, fold, run.config().model.weights if begun[fold] else None))
+        for fold, run in enumerate(runs)
     ]
     if is_main_process():  # another process may find what this one has written
         _require_place(index, folder, options)
-        _require_beginning(index, config)
+        if not all(begun):
+            _require_beginning(index, config)
         make_split(index, plan[0][1].split)  # nothing is begun that must fail
         folder.begin(index, config)
     return fit_series(index, plan, options)
@@ -200,10 +203,13 @@ def _earlier(config: TrainConfig) -> CrossValidation | None:
     return earlier if config.model.weights != "none" and earlier.exists() else None
 
 
-def _going_on(config: TrainConfig, fold: int) -> TrainConfig:
+def _of_fold(config: TrainConfig, fold: int, weights: str | None) -> TrainConfig:
+    """Return the settings of a fold, which goes on from these weights, or from those that the settings name."""
     earlier = _earlier(config)
-    weights = config.model.weights if earlier is None else str(earlier.run(fold).path)
-    return replace(config, model=replace(config.model, weights=weights))
+    if weights is None:
+        weights = config.model.weights if earlier is None else str(earlier.run(fold).path)
+    model, split = replace(config.model, weights=weights), replace(config.split, fold=fold)
+    return replace(config, model=model, split=split)
 
 
 def _require_beginning(index: DatasetIndex, config: TrainConfig) -> None:

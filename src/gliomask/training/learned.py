@@ -42,8 +42,8 @@ def learn(run: RunFolder, cache: SliceCache, index: DatasetIndex) -> Learned:
 
     Raises
     ------
-    ModelFileError
-        If the weights are missing or damaged.
+    ModelFileError, DataError
+        If the weights are missing or damaged, or as `gliomask.training.beginning.beginning_of`.
     SplitMismatchError
         If the run was trained on other data.
     """
