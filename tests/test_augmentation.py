@@ -217,6 +217,15 @@ def test_flair_is_never_dropped_the_others_as_often_as_set() -> None:
     assert dropped.mean(axis=0).tolist() == pytest.approx([0.3, 0, 0.3], abs=0.03)
 
 
+def test_both_are_dropped_together_as_often_as_set_and_nothing_else_changes() -> None:
+    without, both = (draw(replace(EVERYTHING, drop_both=p), 4000, rng(0)) for p in (0.0, 0.2))
+    dropped = draw(replace(NOTHING, drop_both=0.2), 4000, rng(0)).drop_channel
+    assert dropped.mean(axis=0).tolist() == pytest.approx([0.2, 0, 0.2], abs=0.02)
+    assert np.array_equal(dropped[:, 0], dropped[:, 2])
+    for name, values in vars(without).items():
+        assert (name == "drop_channel") != np.array_equal(values, getattr(both, name))
+
+
 def test_gain_and_offset_are_as_stated() -> None:
     parameters = replace(
         draw(NOTHING, 1, rng(0)),

@@ -151,6 +151,8 @@ def test_wrong_type_is_refused_by_name(values: dict[str, Any], name: str) -> Non
         ("optimisation", {"early_stopping": -1}),
         ("augmentation", {"flip": 1.5}),
         ("augmentation", {"drop_channel": -0.1}),
+        ("augmentation", {"drop_both": 1.1}),
+        ("optimisation", {"encoder_rate": 1.5}),
         ("augmentation", {"scale": 1.0}),
         ("augmentation", {"noise": -0.1}),
         ("split", {"folds": 1}),

@@ -18,6 +18,7 @@ from gliomask.data.batches import BatchPlan, CachedBatches, TrainingPlans
 from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
+from gliomask.models.registry import build_model
 from gliomask.training import environment, precision
 from gliomask.training.callbacks import RunWriter, overlays
 from gliomask.training.loading import example_positions, fits
@@ -26,6 +27,7 @@ from gliomask.training.module import (
     SegmentationModule,
     _count,
     learning_rate_factor,
+    parameter_groups,
     validation_scores,
 )
 from gliomask.training.precision import choose_precision
@@ -48,6 +50,19 @@ def small_cache(count: int = 4, size: int = 32) -> SliceCache:
 
 
 # --- learning rate
+
+
+def test_an_encoder_may_learn_more_slowly() -> None:
+    net, config = build_model("resnet18"), OptimisationConfig(learning_rate=1e-3, encoder_rate=0.2)
+    rest, encoder = parameter_groups(net, config)
+    assert (rest["lr"], encoder["lr"]) == (1e-3, pytest.approx(2e-4))
+    assert {id(weight) for weight in encoder["params"]} == {
+        id(weight) for weight in net.get_submodule("encoder").parameters()
+    }
+    assert len(rest["params"]) + len(encoder["params"]) == len(list(net.parameters()))
+    (together,) = parameter_groups(net, replace(config, encoder_rate=1.0))
+    assert together["lr"] == 1e-3
+    assert len(parameter_groups(TinyNet(), config)) == 1  # nothing to tell apart
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,8 @@ class AugmentationConfig:
     """Largest standard deviation of added Gaussian noise."""
     drop_channel: float = 0.1
     """Probability, for T1 and for post-contrast T1, of being replaced by FLAIR as in patients who lack the sequence."""
+    drop_both: float = 0.0
+    """Probability that both are replaced, as in patients of whom there is nothing but FLAIR."""
     single_slice: float = 0.25
     """Probability of normalising a slice by itself rather than by its volume (volume normalisation only)."""
 
@@ -117,6 +119,8 @@ class OptimisationConfig:
     """Optimiser."""
     learning_rate: float = 1.5e-3
     """Highest learning rate."""
+    encoder_rate: float = 1.0
+    """Learning rate of a ResNet encoder, as a fraction of that of the rest; no other network has one."""
     weight_decay: float = 1e-4
     """Decoupled weight decay (adamw only)."""
     lr_scheduler: Scheduler = "one-cycle"
@@ -193,6 +197,8 @@ class TrainConfig:
         _require(self.optimisation.epochs >= 1, "epochs", self.optimisation.epochs, ">= 1")
         _require(self.optimisation.batch_size >= 1, "batch_size", self.optimisation.batch_size, ">= 1")
         _require(self.optimisation.learning_rate > 0, "learning_rate", self.optimisation.learning_rate, "> 0")
+        encoder_rate = self.optimisation.encoder_rate
+        _require(0 <= encoder_rate <= 1, "encoder_rate", encoder_rate, "0 (keep its weights) to 1")
         _require(0 <= self.optimisation.average < 1, "average", self.optimisation.average, "in [0, 1)")
         _require(self.hardware.micro_batch >= 0, "micro_batch", self.hardware.micro_batch, ">= 0")
         for name in ("weight_decay", "early_stopping", "empty_ratio", "epoch_slices"):
@@ -223,7 +229,8 @@ ORIGINAL = TrainConfig(
     split=SplitConfig(split="patient"),
     augmentation=AugmentationConfig(
         flip=0.5, flip_vertical=0.5, rotate90=0.5, transpose=0.5, affine=0.25, shift=0.01, scale=0.04, rotate=0.0,
-        intensity=0.0, gain=0.0, offset=0.0, noise=0.0, drop_channel=0.0, single_slice=0.0,
+        intensity=0.0, gain=0.0, offset=0.0, noise=0.0, drop_channel=0.0, drop_both=0.0,
+        single_slice=0.0,
     ),
     optimisation=OptimisationConfig(
         epochs=30, batch_size=32, optimiser="adamax", learning_rate=5e-4, weight_decay=0.0, lr_scheduler="none",

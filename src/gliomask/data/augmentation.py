@@ -74,15 +74,19 @@ def draw(config: AugmentationConfig, count: int, rng: np.random.Generator) -> Au
     offset = np.where(intense[:, None], config.offset * _symmetric(rng, count, 3), 0)
     noise = np.where(intense, config.noise * rng.random(count), 0)
     drop_channel = rng.random((count, 3)) < config.drop_channel
+    matrix = _draw_matrices(config, count, rng).astype(np.float32)
+    noise_seed = rng.integers(2**62, size=count)
+    single_slice = rng.random(count) < config.single_slice
+    drop_channel |= (rng.random(count) < config.drop_both)[:, None]  # drawn last: what was there before stays the same
     drop_channel[:, _FLAIR] = False
     return AugmentationParameters(
-        matrix=_draw_matrices(config, count, rng).astype(np.float32),
+        matrix=matrix,
         gain=gain.astype(np.float32),
         offset=offset.astype(np.float32),
         noise=noise.astype(np.float32),
-        noise_seed=rng.integers(2**62, size=count),
+        noise_seed=noise_seed,
         drop_channel=drop_channel,
-        single_slice=rng.random(count) < config.single_slice,
+        single_slice=single_slice,
     )
 
 

@@ -140,12 +140,11 @@ class SegmentationModule(lightning.LightningModule):
         """Make the optimiser and the learning-rate schedule, which moves every step."""
         config = self.config.optimisation
         optimiser: torch.optim.Optimizer
+        groups = parameter_groups(self.net, config)
         if config.optimiser == "adamax":
-            optimiser = torch.optim.Adamax(self.net.parameters(), config.learning_rate)
+            optimiser = torch.optim.Adamax(groups, config.learning_rate)
         else:
-            optimiser = torch.optim.AdamW(
-                self.net.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-            )
+            optimiser = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
         optimiser.register_load_state_dict_post_hook(_as_the_weights_lie)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate_factor(step, config, self._steps_per_epoch)
@@ -219,6 +218,26 @@ class SegmentationModule(lightning.LightningModule):
         }
         for name in ("train_loss", "train_dice_pooled", "learning_rate"):
             self.log(name, self.epoch_metrics[name], prog_bar=name == "train_loss")
+
+
+def parameter_groups(net: nn.Module, config: OptimisationConfig) -> list[dict[str, Any]]:
+    """Return the weights with their highest learning rates: those of an encoder apart if theirs is another.
+
+    Parameters
+    ----------
+    net
+        A network, which may have a submodule ``encoder``.
+    config
+        Learning rate, and the encoder's as a fraction of it.
+    """
+    encoder = [weight for name, weight in net.named_parameters() if name.startswith("encoder.")]
+    if config.encoder_rate == 1 or not encoder:
+        return [{"params": list(net.parameters()), "lr": config.learning_rate}]
+    rest = [weight for name, weight in net.named_parameters() if not name.startswith("encoder.")]
+    return [
+        {"params": rest, "lr": config.learning_rate},
+        {"params": encoder, "lr": config.learning_rate * config.encoder_rate},
+    ]
 
 
 def _as_the_weights_lie(optimiser: torch.optim.Optimizer) -> None:
