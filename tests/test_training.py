@@ -190,6 +190,13 @@ def test_defect_two_thresholds(finished: Finished) -> None:
     assert np.array_equal(prediction.mask, prediction.probabilities >= 0.4)
 
 
+def test_an_exported_model_does_not_tell_where_it_was_made(finished: Finished) -> None:
+    content = finished.run.model.read_bytes()
+    assert b"encoder.conv1.weight" in content
+    for place in (Path(torch.__file__).parent, Path(__file__).resolve().parent.parent / "src", Path.home()):
+        assert str(place).encode() not in content
+
+
 def test_the_contract_describes_the_run(finished: Finished) -> None:
     contract = read_contract(finished.run.contract)
     assert (contract.name, contract.architecture, contract.image_size) == ("tiny", "resnet18", 32)

@@ -134,6 +134,9 @@ def to_onnx(net: nn.Module, size: int) -> bytes:
         )
     fold_constants(program.model)
     remove_unused_nodes(program.model)
+    program.model.graph.metadata_props.clear()
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in this machine's files the operation was written
     serialised: bytes = program.model_proto.SerializeToString()
     return serialised
 
