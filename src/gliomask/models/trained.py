@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gliomask.data.split import load_split
 from gliomask.errors import ModelFileError
 from gliomask.models.contract import ModelContract, read_contract
 
@@ -81,9 +80,9 @@ def trained_on(source: Path | str) -> frozenset[str]:
     """
     known = contract_of(source).training if str(source) != "none" else {}
     split = find_model(source).with_name("split.json") if known and "trained_cases" not in known else None
-    if (
-        split is not None and split.is_file()
-    ):  # a run of an earlier version, whose model.json has only the larger of the two
+    if split is not None and split.is_file():  # of an earlier version, whose model.json has only the larger list
+        from gliomask.data.split import load_split  # noqa: PLC0415 - brings NumPy, and --help reads this module
+
         return load_split(split).trained_cases() | trained_on(known.get("weights", "none"))
     return _cases(source, "trained_cases")
 
