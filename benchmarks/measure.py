@@ -127,7 +127,13 @@ def seconds_of(work: Callable[[], object], *, budget: float = 0.5, fewest: int =
 
 
 def peak_memory() -> int:
-    """Return the highest resident memory of this process so far, in bytes."""
+    """Return the highest resident memory of this process so far, in bytes.
+
+    Linux hands ``ru_maxrss`` down to a started program: it may be that of whoever started it. Its own is in ``/proc``.
+    """
+    status = _status()
+    if "VmHWM" in status:
+        return status["VmHWM"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -137,13 +143,19 @@ def resident_memory() -> dict[str, int]:
 
     Where the system does not tell them apart, the highest so far stands for all of it.
     """
-    status = Path("/proc/self/status")
-    if not status.is_file():
+    status = _status()
+    if not status:
         return {"all": peak_memory(), "own": 0, "files": 0}
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    kilobytes = {
-        name: int(lines[key].split()[0])
-        for name, key in (("all", "VmRSS"), ("own", "RssAnon"), ("files", "RssFile"))
-        if key in lines
+    keys = {"all": "VmRSS", "own": "RssAnon", "files": "RssFile"}
+    return {name: status.get(key, 0) for name, key in keys.items()}
+
+
+def _status() -> dict[str, int]:
+    """Return what Linux tells of this process's memory, in bytes; nothing on other systems."""
+    path = Path("/proc/self/status")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {
+        name: 1024 * int(value.split()[0])
+        for name, _, value in (line.partition(":") for line in lines)
+        if value.endswith(" kB")
     }
-    return {name: 1024 * kilobytes.get(name, 0) for name in ("all", "own", "files")}

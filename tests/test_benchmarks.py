@@ -19,7 +19,7 @@ from torch import nn
 from benchmarks import breakdown, cold, equality, gpu, layers, measures, page, predict, training
 from benchmarks.data import Case, repeated
 from benchmarks.machine import matmul_peak
-from benchmarks.measure import Budget, Stopwatch, summary
+from benchmarks.measure import Budget, Stopwatch, peak_memory, summary
 from benchmarks.plain import PlainTraining, SliceFiles, change, dice_of, loss_of
 from benchmarks.road import train_round
 from benchmarks.work import bytes_per_image, flops_of, flops_per_image
@@ -263,6 +263,14 @@ def test_layers_are_measured_in_every_layout(tmp_path: Path) -> None:
     assert {len(times) for times in found.values()} == {4}
     assert min(min(times.values()) for times in found.values()) > 0
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_peak_memory_is_not_that_of_whoever_started_the_process() -> None:
+    held = np.ones(40_000_000)  # 320 MB
+    code = "from benchmarks.measure import peak_memory; print(peak_memory())"
+    root = Path(__file__).resolve().parent.parent
+    told = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
+    assert 1e6 < int(told) < peak_memory() - held.nbytes / 2
 
 
 def test_memory_of_a_large_index(folder: Path, tmp_path: Path) -> None:
