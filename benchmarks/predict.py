@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--engine", choices=("auto", "onnxruntime", "openvino"), default="auto")
+    parser.add_argument("--precision", choices=("auto", "float32", "int8"), default="auto")
     parser.add_argument("--patients", type=int, default=PATIENTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path)
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options)
-    settings = {"model": options.model, "rounds": options.rounds}
+    settings = {"model": options.model, "precision": options.precision, "rounds": options.rounds}
     table = Table("Prediction", ("measure", "value"), tuple((name, str(value)) for name, value in found.items()))
     finish("predict", out=options.out, settings=settings, results=found, tables=[table])
     return 0
@@ -76,7 +77,7 @@ def network_alone(options: argparse.Namespace) -> dict[str, Any]:
     from gliomask.inference.predictor import Predictor  # noqa: PLC0415
     from gliomask.models.onnx_weights import load_trained  # noqa: PLC0415
 
-    predictor = Predictor.load(options.model, engine=options.engine)
+    predictor = Predictor.load(options.model, engine=options.engine, precision=options.precision)
     net = load_trained(options.model, predictor.contract.architecture).eval()
     size = predictor.contract.image_size
     slices = np.random.default_rng(0).standard_normal((SLICES, 3, size, size)).astype(np.float32)
@@ -101,7 +102,7 @@ def whole_command(data: Path, folder: Path, options: argparse.Namespace, what: s
     """Return the seconds of `gliomask predict` (masks only) and of the script, each from a cold process, in turns."""
     out = folder / "out"
     command = [sys.executable, "-m", "gliomask", "predict", str(data), "--model", options.model, "--out", str(out)]
-    command += ["--engine", options.engine, "--no-pictures", "--overwrite", "--quiet"]
+    command += ["--engine", options.engine, "--precision", options.precision, "--no-pictures", "--overwrite", "--quiet"]
     script = [sys.executable, "-m", "benchmarks.predict", "--plain", str(data), "--model", options.model]
     seconds = in_turns({"script": lambda: run(script), "command": lambda: run(command)}, options.rounds)
     return {
@@ -113,7 +114,9 @@ def whole_command(data: Path, folder: Path, options: argparse.Namespace, what: s
 
 def outside(data: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Return the share of the time that is spent outside of the network, and the peak memory of the process."""
-    told = run([sys.executable, "-m", "benchmarks.predict_parts", str(data), options.model, options.engine])
+    told = run(
+        [sys.executable, "-m", "benchmarks.predict_parts", str(data), options.model, options.engine, options.precision]
+    )
     found: dict[str, float] = json.loads(told.strip().splitlines()[-1])
     return {
         "share of the time outside the network": round(1 - found["network"] / found["all"], 3),

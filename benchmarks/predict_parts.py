@@ -1,6 +1,6 @@
 """Seconds in the network, seconds in all, and peak memory of predicting a folder; imports what the command imports.
 
-python -m benchmarks.predict_parts DATA MODEL ENGINE
+python -m benchmarks.predict_parts DATA MODEL ENGINE PRECISION
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gliomask.reporting.results import predict_study
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Predict every study of a folder as the command does, masks only, and print a line of JSON."""
-    data, model, engine = sys.argv[1:] if arguments is None else arguments
-    predictor, spent = Predictor.load(model, engine=engine), [0.0]  # type: ignore[arg-type]  # load refuses others
+    data, model, engine, precision = sys.argv[1:] if arguments is None else arguments
+    predictor, spent = Predictor.load(model, engine=engine, precision=precision), [0.0]  # type: ignore[arg-type]
     logits = predictor.engine.logits
 
     def timed(slices: Any) -> Any:

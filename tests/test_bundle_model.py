@@ -33,6 +33,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def with_integers(folder: Path) -> Path:
+    """Export everybody and the folds with 8-bit integers, as copies, and bundle them."""
+    place, data = folder / "integers", folder / "data"
+    for name in ("folds", "everybody"):
+        shutil.copytree(folder / name, place / name)
+    for run in (place / "everybody", *(place / "folds").glob("fold?")):
+        assert main(["export", str(run), "--data", str(data), "--int8", "--quiet"]) == 0
+    assert main(["evaluate", str(data), "--model", str(place / "folds"), "--precision", "int8", "--quiet"]) == 0
+    arguments = [str(place / "everybody"), "--folds", str(place / "folds"), "--name", "small"]
+    assert bundle_model.main([*arguments, "--out", str(place / "out"), "--card", str(place / "card.md")]) == 0
+    return place
+
+
+def test_integers_come_along_with_what_they_cost(with_integers: Path) -> None:
+    model, contract = with_integers / "out" / "small.onnx", read_contract(with_integers / "out" / "small.json")
+    assert Predictor.load(model, precision="int8").settings()["model_sha256"] == contract.int8_sha256
+    whole, small = (
+        json.loads((with_integers / "folds" / name / "summary.json").read_text())["scores"]["dice_patient"]["mean"]
+        for name in ("out-of-fold", "out-of-fold-int8")
+    )
+    assert contract.scores["change_int8"] == pytest.approx(small - whole, abs=2e-6)
+    assert contract.scores["slices_per_second_int8"] > 0
+    assert f"(`--precision int8`) | {contract.scores['change_int8']:+.3f} (" in (with_integers / "card.md").read_text()
+
+
+@pytest.fixture(scope="module")
 def bundled(folder: Path) -> Path:
     out, card = folder / "bundled", folder / "card.md"
     arguments = [str(folder / "everybody"), "--folds", str(folder / "folds"), "--name", "small"]

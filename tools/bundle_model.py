@@ -5,7 +5,8 @@ python -m tools.bundle_model runs/RUN --folds runs/FOLDS --name NAME
 The run was trained on everybody (``--split all``) with the settings of the folds; where they go on from earlier
 weights (``--from``), those are a run on everybody and folds, too. The scores are those of the folds'
 evaluations, which are to be made first: ``gliomask evaluate DATA --model runs/FOLDS``, then the same with
-``--flair-alone``, and with ``--one-by-one``.
+``--flair-alone``, and with ``--one-by-one``. If run and folds were exported with ``--int8``, the network with 8-bit
+integers comes along, and an evaluation with ``--precision int8`` says what it costs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from gliomask.inference.predictor import Predictor
 from gliomask.models.catalogue import CATALOGUE
 from gliomask.models.contract import ModelContract, read_contract, write_contract
 from gliomask.models.onnx_weights import halve
-from gliomask.models.trained import BUNDLED
+from gliomask.models.trained import BUNDLED, int8_of
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import describe_environment
 from gliomask.training.run_folder import RunFolder
@@ -40,6 +41,7 @@ from tools.recipe import Stage, commands, stages
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
 LESS = {"flair_alone": "out-of-fold-flair-alone", "one_by_one": "out-of-fold-one-by-one"}
+INT8 = {"int8": "out-of-fold-int8"}
 """Evaluations of the folds in which they saw less, by their name in the card."""
 _SLICES, _SIDE, _ROUNDS = 24, 256, 5
 
@@ -53,7 +55,7 @@ class Scores:
     less: Mapping[str, Evaluation]
 
     @classmethod
-    def read(cls, folds: CrossValidation) -> Scores:
+    def read(cls, folds: CrossValidation, *, int8: bool = False) -> Scores:
         """Read the evaluations of the folds.
 
         Raises
@@ -62,7 +64,8 @@ class Scores:
             If one was not made.
         """
         whole, facts = read_evaluation(folds.path / "out-of-fold")
-        return cls(whole, facts, {name: read_evaluation(folds.path / place)[0] for name, place in LESS.items()})
+        others = LESS | INT8 if int8 else LESS
+        return cls(whole, facts, {name: read_evaluation(folds.path / place)[0] for name, place in others.items()})
 
     def losses(self) -> dict[str, PairedDifference]:
         """Return the change of ``dice_patient`` where the model sees less, in pairs."""
@@ -97,22 +100,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     run, folds = RunFolder(options.run), CrossValidation(options.folds)
     made = stages(run, folds)
-    scores = Scores.read(folds)
+    described = read_contract(run.contract)
+    scores = Scores.read(folds, int8=described.int8_sha256 is not None)
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / f"{options.name}.onnx"
     halved = halve(run.model.read_bytes())
     with whole_file(target) as part:
         part.write_bytes(halved)
+    int8_of(target).unlink(missing_ok=True)
+    if described.int8_sha256 is not None:
+        with whole_file(int8_of(target)) as part:
+            part.write_bytes(run.int8.read_bytes())
     contract = replace(
-        read_contract(run.contract),
+        described,
         name=options.name,
         onnx_sha256=hashlib.sha256(halved).hexdigest(),
         temperature=folds_temperature(folds),
         scores=scores.as_values(),
     )
     write_contract(contract, target.with_suffix(".json"))
-    speed = slices_per_second(Predictor.load(target))
-    contract = replace(contract, scores=contract.scores | {"slices_per_second": round(speed, 1)})
+    speed = slices_per_second(Predictor.load(target, engine="onnxruntime"))
+    speeds = {"slices_per_second": round(speed, 1)}
+    if contract.int8_sha256 is not None:
+        small = slices_per_second(Predictor.load(target, engine="onnxruntime", precision="int8"))
+        speeds["slices_per_second_int8"] = round(small, 1)
+    contract = replace(contract, scores=contract.scores | speeds)
     write_contract(contract, target.with_suffix(".json"))
     made_by = f"python -m tools.bundle_model {shlex.join(arguments)}"
     text = card(contract, made, scores, target.stat().st_size / 1e6, made_by)

@@ -12,7 +12,7 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.cli.scores import group_rows, score_rows
-from gliomask.config import SubsetName
+from gliomask.config import PredictionPrecision, SubsetName
 from gliomask.errors import DataError, UsageError
 from gliomask.models.trained import DEFAULT
 
@@ -50,13 +50,16 @@ class EvaluateOptions(OutputOptions):
     smallest_component: float | None = None
     """Leave connected parts of a predicted mask out that have fewer voxels than this fraction of the largest part's: 0
     keeps all, 1 only the largest. What the model asks for if not given."""
+    precision: PredictionPrecision = "float32"
+    """How the network is computed, see `gliomask predict --help`; float32 scores alike on every processor, int8 needs
+    models exported with --int8."""
     one_by_one: Flag = False
     """Predict every slice by itself, as for somebody who has nothing else, instead of whole volumes."""
     spacing: tuple[float, float, float] | None = None
     """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
     out: Path | None = None
     """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores) if not
-    given, with -flair-alone, -one-by-one, -flips or -components-FRACTION behind it."""
+    given, with -flair-alone, -one-by-one, -flips, -PRECISION or -components-FRACTION behind it."""
     no_masks: Flag = False
     """Do not keep the predicted masks."""
     batch_size: int = 8
@@ -108,6 +111,7 @@ def _check(options: EvaluateOptions) -> None:
         "--flair-alone": options.flair_alone,
         "--one-by-one": options.one_by_one,
         "--flips": options.flips,
+        "--precision": options.precision != EvaluateOptions.precision,
         "--smallest-component": options.smallest_component is not None,
         "--no-masks": options.no_masks,
         "--batch-size": options.batch_size != EvaluateOptions.batch_size,
@@ -137,9 +141,10 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         Predictor.load,
         batch_size=options.batch_size,
         flips=options.flips,
+        precision=options.precision,
         smallest_component=options.smallest_component,
     )
-    seen = asdict(view) | {"flips": options.flips}
+    seen = asdict(view) | {"flips": options.flips, "precision": options.precision}
     folds = CrossValidation(Path(model))
     if folds.exists():
         if options.subset not in {None, "test"}:
@@ -194,6 +199,7 @@ def _default_folder(options: EvaluateOptions) -> Path:
         return options.masks / "scores"
     model = Path(options.model or DEFAULT)
     view = "-flair-alone" * options.flair_alone + "-one-by-one" * options.one_by_one + "-flips" * options.flips
+    view += "" if options.precision == EvaluateOptions.precision else f"-{options.precision}"
     if options.smallest_component is not None:
         view += f"-components-{options.smallest_component:g}"
     if (model / "folds.json").is_file():

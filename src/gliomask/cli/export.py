@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from gliomask.cli.console import OutputOptions, Printer, parse
+from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gliomask.training.learned import Learned
     from gliomask.training.run_folder import RunFolder
 
@@ -26,6 +30,9 @@ class ExportOptions(OutputOptions):
     """Folder that the run was trained on, to learn again the temperature of its probabilities (on validation patients
     whom the model that it went on from, if any, was not trained on) and what its slices look like; without it, both
     stay what they were."""
+    int8: Flag = False
+    """Write the network with 8-bit integers as well (model.int8.onnx), for `gliomask predict --precision int8`. Needs
+    --data: its ranges are those of up to 64 training slices."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,10 +43,23 @@ def main(arguments: Sequence[str]) -> int:
 
     printer = Printer(options)
     run = RunFolder(options.run)
-    contract = export(run, _learned(run, options.data, printer))
+    if options.int8 and options.data is None:
+        raise UsageError("--int8 learns from training slices; expected --data, the folder that the run was trained on")
+    learned, examples = _learned(run, options.data, printer), None
+    if options.data is not None and options.int8:
+        examples = _examples(run, options.data, printer)
+    contract = export(run, learned, examples=examples)
     printer.line(f"{run.model} and {run.contract.name}: {contract.architecture}, {contract.image_size} pixels")
     printer.result(asdict(contract))
     return 0
+
+
+def _examples(run: RunFolder, data: Path, printer: Printer) -> NDArray[np.float32]:
+    from gliomask.data.cache import open_cache
+    from gliomask.training.examples import examples
+
+    index = printer.read_index(data)
+    return examples(run, open_cache(index, run.config().image_size), index)
 
 
 def _learned(run: RunFolder, data: Path | None, printer: Printer) -> Learned:

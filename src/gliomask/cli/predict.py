@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.config import DeviceName, EngineName
+from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.errors import DataError, UsageError
 from gliomask.models.trained import DEFAULT
 
@@ -46,6 +46,9 @@ class PredictOptions(OutputOptions):
     """Bundled model (`gliomask models`), run folder, or a model.onnx with its model.json beside it."""
     engine: EngineName = "auto"
     """What computes: auto is OpenVINO where it is installed and the processor has bfloat16, else ONNX Runtime."""
+    precision: PredictionPrecision = "auto"
+    """float32 everywhere, so that masks are the same on every processor; int8: 8-bit integers, fastest, masks differ a
+    little (docs/prediction.md); auto: float32, or bfloat16 where auto takes OpenVINO."""
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
     flips: Flag = False
@@ -77,6 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     predictor = Predictor.load(
         options.model,
         engine=options.engine,
+        precision=options.precision,
         device=options.device,
         flips=options.flips,
         smallest_component=options.smallest_component,

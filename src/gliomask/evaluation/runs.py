@@ -52,7 +52,7 @@ def model_facts(predictors: Sequence[Predictor], subset: str, name: str | None =
     first = contracts[0]
     return {
         "model": name or first.name,
-        "model_sha256": [contract.onnx_sha256 for contract in contracts],
+        "model_sha256": [predictor.settings()["model_sha256"] for predictor in predictors],
         "subset": subset,
         "split": first.training.get("split"),
         "threshold": _common(contract.threshold for contract in contracts),

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from gliomask.config import DeviceName, EngineName
+from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.errors import MissingExtraError, ModelFileError, UsageError
 
 INPUT, OUTPUT = "slices", "logits"
@@ -35,7 +35,13 @@ class Engine(Protocol):
 
 
 def load_engine(
-    path: Path, engine: EngineName = "auto", *, device: DeviceName = "cpu", batch_size: int = 8, threads: int = 0
+    path: Path,
+    engine: EngineName = "auto",
+    *,
+    precision: PredictionPrecision = "auto",
+    device: DeviceName = "cpu",
+    batch_size: int = 8,
+    threads: int = 0,
 ) -> Engine:
     """Load an exported network.
 
@@ -45,7 +51,11 @@ def load_engine(
         ONNX file with input ``slices`` (B, 3, size, size) float32 and output ``logits`` (B, 1, size, size) float32.
     engine
         ``auto`` takes OpenVINO where it is installed and the processor multiplies matrices of bfloat16 (AMX or
-        AVX-512), which it then uses; ONNX Runtime everywhere else. See docs/prediction.md.
+        AVX-512), which it then uses; ONNX Runtime everywhere else, and where float32 is asked for. See
+        docs/prediction.md.
+    precision
+        ``float32`` keeps OpenVINO from bfloat16. ``int8`` says that the file is a network with 8-bit integers
+        (`gliomask.models.int8`), for the processor; what is left of it in float32 stays that.
     device
         ``cuda`` needs ONNX Runtime's GPU package in place of the ordinary one.
     batch_size
@@ -69,17 +79,25 @@ def load_engine(
     if device == "cuda":
         if engine == "openvino":
             raise UsageError("OpenVINO does not compute on CUDA devices; expected --engine onnxruntime")
+        if precision == "int8":
+            raise UsageError("8-bit integers are for the processor; expected no --precision int8 with --device cuda")
         return OnnxEngine(path, provider=_cuda_provider(), batch_size=batch_size, threads=threads)
-    if engine == "openvino" or (engine == "auto" and _openvino_has_bfloat16()):
-        return OpenVinoEngine(path, batch_size=batch_size, threads=threads)
-    return OnnxEngine(path, batch_size=batch_size, threads=threads)
+    if engine == "openvino" or (engine == "auto" and precision != "float32" and _openvino_has_bfloat16()):
+        return OpenVinoEngine(path, precision=precision, batch_size=batch_size, threads=threads)
+    return OnnxEngine(path, precision=precision, batch_size=batch_size, threads=threads)
 
 
 class OnnxEngine:
     """ONNX Runtime; see `load_engine`."""
 
     def __init__(
-        self, path: Path, *, provider: str = "CPUExecutionProvider", batch_size: int = 8, threads: int = 0
+        self,
+        path: Path,
+        *,
+        precision: PredictionPrecision = "auto",
+        provider: str = "CPUExecutionProvider",
+        batch_size: int = 8,
+        threads: int = 0,
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -95,7 +113,8 @@ class OnnxEngine:
                 "ONNX Runtime found no CUDA device that it can use; expected driver, CUDA and cuDNN of its version"
             )
         _check_names(path, [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())])
-        self.name = f"ONNX Runtime, {'cuda' if provider.startswith('CUDA') else 'cpu'}, float32"
+        device = "cuda" if provider.startswith("CUDA") else "cpu"
+        self.name = f"ONNX Runtime, {device}, {'int8' if precision == 'int8' else 'float32'}"
         self.image_size = int(self._session.get_inputs()[0].shape[3])
         self._batch_size = batch_size
 
@@ -111,9 +130,11 @@ class OnnxEngine:
 class OpenVinoEngine:
     """OpenVINO on the processor, in bfloat16 where the processor multiplies matrices of it; see `load_engine`."""
 
-    def __init__(self, path: Path, *, batch_size: int = 8, threads: int = 0) -> None:
+    def __init__(
+        self, path: Path, *, precision: PredictionPrecision = "auto", batch_size: int = 8, threads: int = 0
+    ) -> None:
         core = _openvino_core()
-        bfloat16 = _has_bfloat16(core)
+        bfloat16 = precision == "auto" and _has_bfloat16(core)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
@@ -126,7 +147,7 @@ class OpenVinoEngine:
                 f"{path}: OpenVINO cannot load it ({type(error).__name__}); expected a model that gliomask exported"
             ) from error
         _check_names(path, [port.get_any_name() for port in (*compiled.inputs, *compiled.outputs)])
-        self.name = f"OpenVINO, cpu, {'bfloat16' if bfloat16 else 'float32'}"
+        self.name = f"OpenVINO, cpu, {'bfloat16' if bfloat16 else 'int8' if precision == 'int8' else 'float32'}"
         self.image_size = int(compiled.inputs[0].get_partial_shape()[3].get_length())
         self._request, self._batch_size = compiled.create_infer_request(), batch_size
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.config import DeviceName, EngineName, NormalisationName
+from gliomask.config import DeviceName, EngineName, NormalisationName, PredictionPrecision
 from gliomask.data.head import head_window
 from gliomask.data.looks import unlike
 from gliomask.data.normalisation import normalise, stack_statistics
@@ -22,7 +22,7 @@ from gliomask.files import file_sha256
 from gliomask.inference.components import without_small
 from gliomask.inference.engine import Engine, load_engine
 from gliomask.models.contract import ModelContract, read_contract
-from gliomask.models.trained import DEFAULT, find_model
+from gliomask.models.trained import DEFAULT, find_model, int8_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Predictor:
     smallest_component
         Components of fewer voxels than this fraction of the largest one's are left out, 0 (none) to 1; None: what the
         model asks for.
+    int8
+        Whether the engine runs the contract's network with 8-bit integers.
 
     Raises
     ------
@@ -81,11 +83,17 @@ class Predictor:
     """
 
     def __init__(
-        self, engine: Engine, contract: ModelContract, *, flips: bool = False, smallest_component: float | None = None
+        self,
+        engine: Engine,
+        contract: ModelContract,
+        *,
+        flips: bool = False,
+        smallest_component: float | None = None,
+        int8: bool = False,
     ) -> None:
         if smallest_component is not None and not 0 <= smallest_component <= 1:
             raise UsageError(f"smallest_component is {smallest_component}; expected 0 to 1")
-        self.engine, self.contract, self.flips = engine, contract, flips
+        self.engine, self.contract, self.flips, self.int8 = engine, contract, flips, int8
         self.smallest_component = contract.smallest_component if smallest_component is None else smallest_component
 
     @classmethod
@@ -94,6 +102,7 @@ class Predictor:
         source: Path | str = DEFAULT,
         *,
         engine: EngineName = "auto",
+        precision: PredictionPrecision = "auto",
         device: DeviceName = "cpu",
         flips: bool = False,
         smallest_component: float | None = None,
@@ -108,6 +117,8 @@ class Predictor:
             What to load.
         engine, device, batch_size, threads
             How it is computed, see `gliomask.inference.engine.load_engine`.
+        precision
+            Likewise; ``int8`` takes the model's other file, with 8-bit integers, whose masks differ a little.
         flips, smallest_component
             See the class.
 
@@ -116,27 +127,35 @@ class Predictor:
         ModelFileError
             If either file is missing or damaged, or they do not belong together.
         MissingExtraError, UsageError
-            If the engine or the device is not to be had, or `smallest_component` is out of range.
+            If the engine, the device or the precision is not to be had, or `smallest_component` is out of range.
         """
-        model = find_model(source)
-        network = load_engine(model, engine, device=device, batch_size=batch_size, threads=threads)
-        contract = read_contract(model.with_suffix(".json"))
-        if file_sha256(model) != contract.onnx_sha256:
+        model, int8 = find_model(source), precision == "int8"
+        described = model.with_suffix(".json")
+        if int8:
+            if read_contract(described).int8_sha256 is None:
+                raise UsageError(
+                    f"{source} has no network with 8-bit integers; expected a run exported with "
+                    "`gliomask export RUN --data DATA --int8`, or no --precision int8"
+                )
+            model = int8_of(model)
+        network = load_engine(model, engine, precision=precision, device=device, batch_size=batch_size, threads=threads)
+        contract = read_contract(described)
+        if file_sha256(model) != (contract.int8_sha256 if int8 else contract.onnx_sha256):
             raise ModelFileError(
-                f"{model}: its checksum is not the one in {model.with_suffix('.json').name}; expected files that were "
+                f"{model}: its checksum is not the one in {described.name}; expected files that were "
                 "exported together; copy both again"
             )
         if network.image_size != contract.image_size:
             raise ModelFileError(
-                f"{model.with_suffix('.json')}: image_size is {contract.image_size}; expected "
+                f"{described}: image_size is {contract.image_size}; expected "
                 f"{network.image_size}, what the network takes; copy both files again"
             )
-        return cls(network, contract, flips=flips, smallest_component=smallest_component)
+        return cls(network, contract, flips=flips, smallest_component=smallest_component, int8=int8)
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides which mask an image gets, as plain values."""
         return {
-            "model_sha256": self.contract.onnx_sha256,
+            "model_sha256": self.contract.int8_sha256 if self.int8 else self.contract.onnx_sha256,
             "threshold": self.contract.threshold,
             "temperature": self.contract.temperature,
             "flips": self.flips,

@@ -20,10 +20,11 @@ from gliomask.files import whole_file
 
 __all__ = ["CHANNELS", "FORMAT_VERSION", "ModelContract", "read_contract", "write_contract"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _EARLIER: Mapping[int, Mapping[str, Any]] = {
-    1: {"temperature": 1.0, "smallest_component": 0.0},
-    2: {"smallest_component": 0.0},
+    1: {"temperature": 1.0, "smallest_component": 0.0, "int8_sha256": None},
+    2: {"smallest_component": 0.0, "int8_sha256": None},
+    3: {"int8_sha256": None},
 }
 """What an earlier format lacks, and what its models did."""
 CHANNELS = ("pre", "flair", "post")
@@ -69,6 +70,8 @@ class ModelContract:
     smallest_component: float = 0.0
     """Components of a patient's mask with fewer voxels than this fraction of the largest one's are left out, 0 (none)
     to 1 (all but the largest)."""
+    int8_sha256: str | None = None
+    """SHA-256 of the same network with 8-bit integers (model.int8.onnx); None if there is none."""
     channels: tuple[str, ...] = CHANNELS
     """Input channels in order."""
     format_version: int = FORMAT_VERSION
@@ -89,7 +92,9 @@ class ModelContract:
         _require(_is(self.temperature, float, int) and self.temperature > 0, self, "temperature", "a number above 0")
         smallest = self.smallest_component
         _require(_is(smallest, float, int) and 0 <= smallest <= 1, self, "smallest_component", "a number from 0 to 1")
-        _require(_is_sha256(self.onnx_sha256), self, "onnx_sha256", "64 lower-case hexadecimal digits")
+        for field in ("onnx_sha256", "int8_sha256"):
+            known = _is_sha256(getattr(self, field)) or (field == "int8_sha256" and self.int8_sha256 is None)
+            _require(known, self, field, "64 lower-case hexadecimal digits")
         for field in ("training", "scores", "versions"):
             plain = isinstance(getattr(self, field), dict) and _is_plain(getattr(self, field))
             _require(plain, self, field, "a mapping of plain, finite values")

@@ -12,14 +12,16 @@ from gliomask.errors import ModelFileError
 from gliomask.models.contract import ModelContract, read_contract
 
 BUNDLED = Path(__file__).resolve().parent / "bundled"
-"""Folder of the models that come with the package: NAME.onnx, NAME.json and the card NAME.md."""
+"""Folder of the models that come with the package: NAME.onnx, NAME.int8.onnx, NAME.json and the card NAME.md."""
+INT8 = ".int8.onnx"
+"""What the name of a network with 8-bit integers ends with, in place of .onnx."""
 DEFAULT = "lgg-resnet50-s16"
 """Name of the model that is used where none is named."""
 
 
 def bundled_models() -> Mapping[str, Path]:
     """Return the models that come with the package, ``model.onnx`` by name, the default first."""
-    found = {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
+    found = {path.stem: path for path in sorted(BUNDLED.glob("*.onnx")) if not path.name.endswith(INT8)}
     return dict(sorted(found.items(), key=lambda item: item[0] != DEFAULT))
 
 
@@ -46,6 +48,11 @@ def find_model(source: Path | str) -> Path:
         names = ", ".join(bundled) or "none is bundled"
         raise ModelFileError(f"{path}: not a model; expected a run folder, a .onnx file or a name ({names})")
     return path
+
+
+def int8_of(model: Path) -> Path:
+    """Return where the network with 8-bit integers lies that belongs to an ONNX file, whether it exists or not."""
+    return model.with_name(model.stem + INT8)
 
 
 def contract_of(source: Path | str) -> ModelContract:

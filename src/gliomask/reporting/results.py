@@ -72,7 +72,7 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
     """Yield how a result was made otherwise than it is asked for now; a summary may lack what is newer than it."""
     now = predictor.settings()
     if known["model_sha256"] != now["model_sha256"]:
-        yield f"by {known.get('model')}"
+        yield f"by {known.get('model')}, with other weights or in another --precision"
     if known.get("input_sha256") != study.fingerprint():
         yield f"from other files (of {known.get('source')})"
     if isinstance(study, Study) and known.get("truth_sha256") != study.truth_fingerprint():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import nn
 
@@ -18,6 +19,7 @@ from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import ModelContract, write_contract
+from gliomask.models.int8 import quantise
 from gliomask.training.beginning import beginning_of
 from gliomask.training.environment import versions
 from gliomask.training.learned import Learned
@@ -25,10 +27,15 @@ from gliomask.training.run_folder import RunFolder
 
 TOLERANCE = 1e-3
 """Largest allowed difference of a probability between the trained network and the exported one."""
+INT8_TOLERANCE = 0.02
+"""Largest allowed mean difference of a probability between the exported network and the one with 8-bit integers."""
+_AT_ONCE = 8
 _NOTHING = Learned()
 
 
-def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
+def export(
+    run: RunFolder, learned: Learned = _NOTHING, *, examples: NDArray[np.float32] | None = None
+) -> ModelContract:
     """Export the best weights of a run and verify the result.
 
     Parameters
@@ -37,6 +44,9 @@ def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
         A training of at least one epoch.
     learned
         What else was learned from the run's data.
+    examples
+        (S, 3, size, size) float32 network input (`gliomask.training.examples`): a network with 8-bit integers is
+        written as well, with the ranges that its activations have there. Without, one of an earlier export is removed.
 
     Returns
     -------
@@ -60,6 +70,7 @@ def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
             f"{run.model}: exported probabilities differ by {difference:.2g} from the trained network's; "
             f"expected at most {TOLERANCE}; report this with environment.json of the run"
         )
+    small = None if examples is None else _with_integers(run, exported, examples)
     contract = ModelContract(
         name=run.name,
         architecture=config.model.model,
@@ -72,11 +83,36 @@ def export(run: RunFolder, learned: Learned = _NOTHING) -> ModelContract:
         temperature=learned.temperature,
         versions=versions(),
         onnx_sha256=hashlib.sha256(exported).hexdigest(),
+        int8_sha256=None if small is None else hashlib.sha256(small).hexdigest(),
     )
     with whole_file(run.model) as part:
         part.write_bytes(exported)
+    run.int8.unlink(missing_ok=True)
+    if small is not None:
+        with whole_file(run.int8) as part:
+            part.write_bytes(small)
     write_contract(contract, run.contract)
     return contract
+
+
+def _with_integers(run: RunFolder, exported: bytes, examples: NDArray[np.float32]) -> bytes:
+    """Return the network with 8-bit integers, which answers the examples like the exported one."""
+    small = quantise(exported, examples)
+    difference = float(np.abs(_probabilities(exported, examples) - _probabilities(small, examples)).mean())
+    if difference > INT8_TOLERANCE:
+        raise ModelFileError(
+            f"{run.int8}: probabilities with 8-bit integers differ by {difference:.2g} on average; expected at most "
+            f"{INT8_TOLERANCE}; leave --int8 out"
+        )
+    return small
+
+
+def _probabilities(network: bytes, examples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (S, 1, size, size) probabilities of an ONNX file."""
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    batches = (examples[start : start + _AT_ONCE] for start in range(0, len(examples), _AT_ONCE))
+    logits = np.concatenate([session.run(["logits"], {"slices": batch})[0] for batch in batches])
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
@@ -146,13 +182,11 @@ def largest_difference(net: nn.Module, exported: bytes, size: int) -> float:
 
     Compared on one slice and on a batch of three, of normally distributed input.
     """
-    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     for count in (1, 3):
         slices = torch.randn(count, 3, size, size, generator=generator)
         with torch.no_grad():
             expected = net(slices).sigmoid().numpy()
-        (logits,) = session.run(["logits"], {"slices": slices.numpy()})
-        largest = max(largest, float(np.abs(1 / (1 + np.exp(-logits)) - expected).max()))
+        largest = max(largest, float(np.abs(_probabilities(exported, slices.numpy()) - expected).max()))
     return largest

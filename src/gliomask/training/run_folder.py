@@ -12,6 +12,7 @@ from gliomask.config import TrainConfig, load_config
 from gliomask.data.split import Split, load_split
 from gliomask.errors import DataError
 from gliomask.files import whole_file
+from gliomask.models.trained import int8_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class RunFolder:
     ``last.safetensors``    full state after the last complete epoch, for ``--resume``
     ``best.safetensors``    weights with the highest validation Dice
     ``model.onnx, .json``   the exported model
+    ``model.int8.onnx``     the same with 8-bit integers, on request
     ======================  =====================================================================
     """
 
@@ -77,6 +79,11 @@ class RunFolder:
     def model(self) -> Path:
         """The exported model."""
         return self.path / "model.onnx"
+
+    @property
+    def int8(self) -> Path:
+        """The exported model with 8-bit integers, if it was asked for."""
+        return int8_of(self.model)
 
     @property
     def contract(self) -> Path:
