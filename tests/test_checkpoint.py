@@ -163,7 +163,8 @@ def test_contract_round_trip(tmp_path: Path) -> None:
         ("image_size", 256.0), ("image_size", True), ("normalisation", "none"), ("normalisation", []),
         ("threshold", 0), ("threshold", 1), ("threshold", "0.5"), ("smallest_component", -0.1),
         ("smallest_component", 1.5), ("smallest_component", None), ("onnx_sha256", "0" * 63), ("onnx_sha256", "X" * 64),
-        ("onnx_sha256", "0" * 64 + "\n"), ("int8_sha256", "0" * 63), ("training", []), ("training", {"epochs": "3"}), ("training", {"seed": 1.5}),
+        ("onnx_sha256", "0" * 64 + "\n"), ("int8_sha256", "0" * 63), ("training", []),
+            ("training", {"epochs": "3"}), ("training", {"seed": 1.5}),
         ("scores", {"dice": float("nan")}), ("scores", None), ("versions", {"torch": 2}), ("surprise", 1),
     ],
 )  # fmt: skip
