@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from gliomask.data.normalisation import IMAGENET_STATISTICS, channel_statistics, normalise, stack_statistics
+from gliomask.data.normalisation import (
+    IMAGENET_STATISTICS,
+    channel_statistics,
+    high_percentile,
+    normalise,
+    stack_statistics,
+)
 
 
 def column(*channels: list[int]) -> NDArray[np.uint8]:
@@ -118,3 +125,8 @@ def test_imagenet_normalisation_does_not_look_at_the_stack() -> None:
 def test_volume_normalisation_looks_at_the_whole_stack() -> None:
     stack = np.stack([np.full((2, 2, 3), level, np.uint8) for level in (100, 200)])
     assert stack_statistics(stack, "volume")[:, 0].tolist() == [150, 50]
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, max_side=20)))
+def test_percentile_from_the_histogram_is_that_of_numpy(grey: NDArray[np.uint8]) -> None:
+    assert high_percentile(grey) == pytest.approx(float(np.percentile(grey, 99)), abs=1e-9)

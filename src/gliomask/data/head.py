@@ -10,7 +10,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.data.normalisation import BRIGHT_FRACTION
+from gliomask.data.normalisation import BRIGHT_FRACTION, high_percentile
 
 SMALLEST = 0.78
 """Part of the square's side that the head takes up at least in the public volumes: 0.785 in the smallest of 94."""
@@ -40,7 +40,7 @@ def head_window(images: NDArray[np.uint8], pixel: tuple[float, float] = (1.0, 1.
     if len(images) < _FEWEST_SLICES:
         return None
     flair = images[..., _FLAIR]
-    bright = flair > BRIGHT_FRACTION * np.percentile(flair, 99)
+    bright = flair > BRIGHT_FRACTION * high_percentile(flair)
     if not bright.any():
         return None
     extents = [_extent(bright.mean(axis=axis).max(axis=0)) for axis in (2, 1)]

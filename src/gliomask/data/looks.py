@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.data.normalisation import BRIGHT_FRACTION
+from gliomask.data.normalisation import BRIGHT_FRACTION, high_percentile
 
 FEATURES = ("area", "symmetry", "contrast", "roughness", "border")
 """Share of bright pixels; correlation with the mirror image; deviation of the bright pixels over their mean; mean step
@@ -32,8 +32,7 @@ def describe(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     numpy.ndarray
         (N, 5) float64, columns `FEATURES`; slices with next to nothing in them are left out.
     """
-    planes = (image[..., _FLAIR].astype(np.float64) for image in images)
-    found = [values for plane in planes if (values := _describe(plane)) is not None]
+    found = [values for image in images if (values := _describe(image[..., _FLAIR])) is not None]
     return np.array(found, np.float64).reshape(-1, len(FEATURES))
 
 
@@ -102,10 +101,11 @@ def _distances(
     return np.asarray(np.sqrt(np.maximum(((away @ inverse) * away).sum(axis=1), 0)), np.float64)
 
 
-def _describe(plane: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    bright = plane > BRIGHT_FRACTION * np.percentile(plane, 99)
+def _describe(flair: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    bright = flair > BRIGHT_FRACTION * high_percentile(flair)
     if bright.mean() < _LEAST_AREA:
         return None
+    plane = flair.astype(np.float64)
     level = plane[bright].mean()
     steps = np.concatenate([np.abs(np.diff(plane, axis=axis))[_both(bright, axis)] for axis in (0, 1)])
     edge = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])

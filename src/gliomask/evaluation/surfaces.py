@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomask.evaluation.counts import check_masks
+from gliomask.volumes.box import bounding_box
 
 Spacing = tuple[float, float, float]
 Mask = NDArray[np.bool_]
@@ -149,16 +150,8 @@ def _cut(prediction: Mask, truth: Mask, spacing: Spacing | None) -> _Pair:
     if len(truth) == 1:
         prediction, truth, lengths = prediction[0], truth[0], lengths[1:]
     diagonal = math.hypot(*(length * count for length, count in zip(lengths, truth.shape, strict=True)))
-    box = _bounding_box(prediction | truth)
+    box = bounding_box(prediction | truth)
     return _Pair(prediction[box], truth[box], lengths, diagonal)
-
-
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    box = []
-    for axis in range(mask.ndim):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(used[0], used[-1] + 1) if used.size else slice(0, 0))
-    return tuple(box)
 
 
 def _hd95(pair: _Pair) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gliomask.volumes.box import bounding_box
+
 
 def without_small(mask: NDArray[np.bool_], fraction: float) -> tuple[NDArray[np.bool_], int]:
     """Return a patient's mask without the components that are much smaller than its largest, and how many those were.
@@ -28,9 +30,14 @@ def without_small(mask: NDArray[np.bool_], fraction: float) -> tuple[NDArray[np.
         return mask, 0
     from scipy import ndimage  # noqa: PLC0415 - slow to import, and many models keep all components
 
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    box = bounding_box(mask)
+    labels, count = ndimage.label(mask[box], np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     kept = (sizes > 0) & (sizes >= fraction * sizes.max())
     left_out = count - int(kept.sum())
-    return (kept[labels] if left_out else mask), left_out
+    if not left_out:
+        return mask, 0
+    large = np.zeros_like(mask)
+    large[box] = kept[labels]
+    return large, left_out

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from gliomask.volumes.box import bounding_box
+
 
 def check_mask(mask: NDArray[np.bool_]) -> None:
     """Refuse what is no volume.
@@ -44,7 +46,7 @@ def largest_components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
 
 def count_components(mask: NDArray[np.bool_]) -> int:
     """Return how many components a mask has, connected as in `largest_components`."""
-    return int(ndimage.label(mask, np.ones((3,) * mask.ndim))[1])
+    return int(ndimage.label(mask[bounding_box(mask)], np.ones((3,) * mask.ndim))[1])
 
 
 def largest_cross_sections(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.inference.predictor import Prediction
+from gliomask.volumes.box import bounding_box
 
 if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
@@ -74,7 +75,7 @@ def _diameter(mask: NDArray[np.bool_], spacing: Spacing) -> float:
 
     from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415 - slower still
 
-    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    labels, _ = ndimage.label(mask[bounding_box(mask)], np.ones((3, 3, 3)))
     parts = [(_diagonal(box, spacing), number, box) for number, box in enumerate(ndimage.find_objects(labels), start=1)]
     largest = 0.0
     for diagonal, number, box in sorted(parts, key=lambda part: -part[0]):
