@@ -22,8 +22,12 @@ from gliomask.reporting.comparison import Model, Table, markdown, read_models, w
 from gliomask.training.run_folder import RunFolder
 
 DOCS = Path(__file__).resolve().parent
-LESS = {"out-of-fold-flair-alone": "FLAIR alone", "out-of-fold-one-by-one": "slice by slice"}
-"""Evaluations of the folds in which they saw less."""
+OTHERWISE = {
+    "out-of-fold-flair-alone": "sees FLAIR alone",
+    "out-of-fold-one-by-one": "sees slice by slice",
+    "out-of-fold-int8": "computes with 8-bit integers (`--precision int8`)",
+}
+"""Evaluations of the folds in which they saw less or computed otherwise."""
 _READ_BESIDE = (
     "What each score is stands in [scores.md](scores.md), what was tried in [experiments.md](experiments.md), what the "
     "model that comes with gliomask is in [model-card.md](model-card.md)."
@@ -54,9 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.copyfile(options.leak / "leak.png", options.out / "results" / "leak.png")
         told = (options.leak / "leak.md").read_text(encoding="utf-8").strip()
         parts += ["## The leak\n", f"{told}\n", "![Dice of every patient, trained both ways](results/leak.png)\n"]
+    parts += earlier(options.out)
     with whole_file(options.out / "results.md") as part:
         part.write_text("\n".join(parts), encoding="utf-8")
     return 0
+
+
+def earlier(docs: Path) -> list[str]:
+    """Return a list of the pages of earlier days, newest first."""
+    pages = sorted((page.name for page in docs.glob("results-*.md")), reverse=True)
+    return ["## Earlier pages\n", "\n".join(f"* [{page}]({page})" for page in pages) + "\n"] if pages else []
 
 
 def cross_validation(folds: Path) -> list[str]:
@@ -95,18 +106,22 @@ def cross_validation(folds: Path) -> list[str]:
         "\n".join(commands) + "\n",
         *(table.markdown() for table in tables),
         f"Expected calibration error over the pixels of slices with tumour: {error:.4f}; {_TEMPERATURES}\n",
-        *_less_to_see(folds),
+        *_otherwise(folds),
     ]
 
 
 def _options_of(folds: Path) -> list[str]:
-    return ["", *(f" --{name.removeprefix('out-of-fold-')}" for name in LESS if (folds / name).is_dir())]
+    options = (
+        (name, "--precision int8" if name.endswith("int8") else f"--{name.removeprefix('out-of-fold-')}")
+        for name in OTHERWISE
+    )
+    return ["", *(f" {option}" for name, option in options if (folds / name).is_dir())]
 
 
-def _less_to_see(folds: Path) -> list[str]:
+def _otherwise(folds: Path) -> list[str]:
     whole, _ = read_evaluation(folds / "out-of-fold")
     rows = []
-    for name, words in LESS.items():
+    for name, words in OTHERWISE.items():
         if (folds / name).is_dir():
             less, facts = read_evaluation(folds / name)
             change, mean = compare(whole, less)["dice_patient"], facts["scores"]["dice_patient"]
@@ -115,8 +130,8 @@ def _less_to_see(folds: Path) -> list[str]:
             rows.append((words, f"{mean['mean']:.3f}", interval, f"{change.p:.2g}", str(mean["missed"])))
     if not rows:
         return []
-    columns = ("the model sees", "dice_patient", "change, in pairs (95 %)", "p (Wilcoxon)", "missed")
-    return [Table("Less to see, same patients and folds.", columns, tuple(rows)).markdown()]
+    columns = ("the model", "dice_patient", "change, in pairs (95 %)", "p (Wilcoxon)", "missed")
+    return [Table("With less to see, or computed otherwise; same patients and folds.", columns, tuple(rows)).markdown()]
 
 
 def comparison(models: Sequence[Model], docs: Path, figures: str) -> list[str]:

@@ -104,7 +104,7 @@ def test_results_page_tells_what_the_folds_found(folder: Path, tmp_path: Path) -
     assert f"{told['calibration']['tumour_slices']['expected_calibration_error']:.4f}" in page
     for command in ("", " --flair-alone", " --one-by-one"):
         assert f"gliomask evaluate data/kaggle_3m --model {folder / 'folds'}{command}\n" in page
-    assert "| FLAIR alone |" in page
+    assert "| sees FLAIR alone |" in page
 
 
 def test_an_export_keeps_its_temperature_or_fits_it_again(folder: Path, tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_page_without_a_leak_does_not_mention_it(tmp_path: Path) -> None:
     assert "The leak" not in (tmp_path / "docs" / "results.md").read_text()
 
 
+def test_page_links_those_of_earlier_days(tmp_path: Path) -> None:
+    runs = [str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1))]
+    make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
+    assert "Earlier" not in (tmp_path / "docs" / "results.md").read_text()
+    for day in (1, 2):
+        (tmp_path / "docs" / f"results-2026-01-0{day}.md").write_text("old\n")
+    make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
+    page = (tmp_path / "docs" / "results.md").read_text()
+    newer, older = (page.index(f"(results-2026-01-0{day}.md)") for day in (2, 1))
+    assert newer < older
+
+
 def test_each_pair_has_its_own_tables_and_figure(tmp_path: Path) -> None:
     far, near, middle = (str(kept(tmp_path / name, shift)) for name, shift in (("far", 2), ("near", 1), ("middle", 3)))
     make_results("--pair", far, near, "--pair", far, middle, "--out", str(tmp_path / "docs"))
