@@ -146,7 +146,7 @@ def test_what_lacks_integers_is_refused(tmp_path: Path) -> None:
 def test_file_of_another_export_is_refused(run: RunFolder, tmp_path: Path) -> None:
     for path in (run.model, run.contract, run.int8):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    Predictor.load(tmp_path, precision="int8")
+    assert Predictor.load(tmp_path, precision="int8").engine.name == "OpenVINO, cpu, int8"
     int8_of(tmp_path / "model.onnx").write_bytes(run.model.read_bytes())
     with pytest.raises(ModelFileError, match="checksum"):
         Predictor.load(tmp_path, precision="int8")

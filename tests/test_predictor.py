@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from builders import CUT, SIDE, STEP, block, flair_of, write_known_model
 from gliomask.config import EngineName
 from gliomask.errors import MissingExtraError, ModelFileError, UsageError
+from gliomask.inference import engine as engine_module
 from gliomask.inference.engine import load_engine
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
@@ -269,10 +271,65 @@ def test_file_that_is_no_network_is_refused(tmp_path: Path, engine: EngineName) 
 def test_engines_agree(model: Path, seed: int, count: int) -> None:
     images = np.random.default_rng(seed).integers(0, 255, (count, SIDE, SIDE, 3), np.uint8)
     first, second = (Predictor.load(model, engine=engine).predict(images) for engine in ENGINES)
-    assert np.allclose(first.probabilities, second.probabilities, atol=2e-2)  # bfloat16, where the processor has it
+    assert np.allclose(first.probabilities, second.probabilities, atol=2e-2)  # bfloat16, where there is AMX
     clear = np.abs(first.probabilities - 0.5) > 2e-2
     assert np.array_equal(first.mask[clear], second.mask[clear])
     assert first.mask.any()
+
+
+def processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags} sse\n")
+    monkeypatch.setattr(engine_module, "_CPUINFO", tmp_path / "cpuinfo")
+
+
+def test_amx_is_known_by_its_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for flags, has in (("avx512_bf16", False), ("amx_bf16", True), ("amx_bf16x", False)):
+        processor(monkeypatch, tmp_path, flags)
+        assert engine_module.has_amx() == has
+    (tmp_path / "cpuinfo").unlink()  # another system than Linux
+    assert not engine_module.has_amx()
+
+
+def test_float32_is_what_is_computed_without_amx(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    processor(monkeypatch, tmp_path, "avx2 avx512_bf16")
+    assert Predictor.load(model).engine.name == "ONNX Runtime, cpu, float32"
+    assert Predictor.load(model, engine="openvino").engine.name == "OpenVINO, cpu, float32"
+
+
+def test_bfloat16_is_what_is_computed_with_amx(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def spy(path: Path, **settings: Any) -> Any:
+        asked.append(settings["precision"])
+        return engine_module.OnnxEngine(path)
+
+    processor(monkeypatch, tmp_path, "amx_bf16")
+    monkeypatch.setattr(engine_module, "OpenVinoEngine", spy)
+    for engine in ("auto", "openvino"):
+        Predictor.load(model, engine=engine)
+    assert asked == ["bfloat16", "bfloat16"]
+    assert Predictor.load(model, precision="float32").engine.name == "ONNX Runtime, cpu, float32"
+    assert Predictor.load(model, engine="onnxruntime").engine.name == "ONNX Runtime, cpu, float32"
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(engine_module, "find_spec", lambda name: None)
+    assert Predictor.load(model).engine.name == "ONNX Runtime, cpu, float32"
+
+
+def test_bfloat16_is_refused_where_it_cannot_be_computed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openvino import Core
+
+    with pytest.raises(UsageError, match="expected --engine openvino or auto"):
+        Predictor.load(model, engine="onnxruntime", precision="bfloat16")
+    if "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert Predictor.load(model, precision="bfloat16").engine.name == "OpenVINO, cpu, bfloat16"
+    else:
+        with pytest.raises(UsageError, match="does not multiply bfloat16"):
+            Predictor.load(model, precision="bfloat16")
+
+
+def test_unknown_precision_is_refused(model: Path) -> None:
+    with pytest.raises(UsageError, match="expected one of auto, float32, bfloat16, int8"):
+        Predictor.load(model, precision="float64")  # type: ignore[arg-type]
 
 
 def test_engine_that_is_not_installed_names_its_extra(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
 NormalisationName = Literal["imagenet", "volume"]
 EngineName = Literal["auto", "onnxruntime", "openvino"]
 DeviceName = Literal["cpu", "cuda"]
-PredictionPrecision = Literal["auto", "float32", "int8"]
+PredictionPrecision = Literal["auto", "float32", "bfloat16", "int8"]
 SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
 CutName = Literal["median", "quartiles", "none"]
 

@@ -45,10 +45,10 @@ class PredictOptions(OutputOptions):
     model: str = DEFAULT
     """Bundled model (`gliomask models`), run folder, or a model.onnx with its model.json beside it."""
     engine: EngineName = "auto"
-    """What computes: auto is OpenVINO where it is installed and the processor has bfloat16, else ONNX Runtime."""
+    """What computes: auto is OpenVINO for bfloat16, and for int8 where it is installed; otherwise ONNX Runtime."""
     precision: PredictionPrecision = "auto"
-    """float32 everywhere, so that masks are the same on every processor; int8: 8-bit integers, fastest, masks differ a
-    little (docs/prediction.md); auto: float32, or bfloat16 where auto takes OpenVINO."""
+    """float32: masks are the same on every processor; bfloat16 (OpenVINO) and int8 (8-bit integers) are faster, masks
+    differ a little (docs/prediction.md); auto: float32, but bfloat16 where OpenVINO is installed and there is AMX."""
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
     flips: Flag = False

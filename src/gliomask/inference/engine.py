@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -14,6 +15,7 @@ from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.errors import MissingExtraError, ModelFileError, UsageError
 
 INPUT, OUTPUT = "slices", "logits"
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 class Engine(Protocol):
@@ -50,12 +52,12 @@ def load_engine(
     path
         ONNX file with input ``slices`` (B, 3, size, size) float32 and output ``logits`` (B, 1, size, size) float32.
     engine
-        ``auto`` takes OpenVINO where it is installed and the processor multiplies matrices of bfloat16 (AMX or
-        AVX-512), which it then uses; ONNX Runtime everywhere else, and where float32 is asked for. See
-        docs/prediction.md.
+        ``auto`` takes OpenVINO for bfloat16, and for 8-bit integers where it is installed; ONNX Runtime otherwise.
     precision
-        ``float32`` keeps OpenVINO from bfloat16. ``int8`` says that the file is a network with 8-bit integers
-        (`gliomask.models.int8`), for the processor; what is left of it in float32 stays that.
+        ``auto`` is bfloat16 where OpenVINO is installed (and not ruled out by `engine`) and the processor has AMX,
+        which multiplies it many times as fast; float32 everywhere else, so that masks are the same on all processors.
+        ``bfloat16`` needs OpenVINO. ``int8`` says that the file is a network with 8-bit integers
+        (`gliomask.models.int8`); what is left of it in float32 stays that. See docs/prediction.md.
     device
         ``cuda`` needs ONNX Runtime's GPU package in place of the ordinary one.
     batch_size
@@ -70,21 +72,38 @@ def load_engine(
     MissingExtraError
         If OpenVINO is asked for and not installed.
     UsageError
-        If there is no such engine, or the device is not to be had.
+        If there is no such engine or precision, the engine or the processor does not have the precision, or the device
+        is not to be had.
     """
-    if engine not in get_args(EngineName):
-        raise UsageError(f"engine {engine!r}; expected one of {', '.join(get_args(EngineName))}")
+    for what, value, known in (("engine", engine, EngineName), ("precision", precision, PredictionPrecision)):
+        if value not in get_args(known):
+            raise UsageError(f"{what} {value!r}; expected one of {', '.join(get_args(known))}")
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file; expected an exported model; see `gliomask export`")
     if device == "cuda":
         if engine == "openvino":
             raise UsageError("OpenVINO does not compute on CUDA devices; expected --engine onnxruntime")
-        if precision == "int8":
-            raise UsageError("8-bit integers are for the processor; expected no --precision int8 with --device cuda")
+        if precision in {"bfloat16", "int8"}:
+            raise UsageError(
+                f"{precision} is for the processor; expected no --precision {precision} with --device cuda"
+            )
         return OnnxEngine(path, provider=_cuda_provider(), batch_size=batch_size, threads=threads)
-    if engine == "openvino" or (engine == "auto" and precision != "float32" and _openvino_has_bfloat16()):
+    engine, precision = _chosen(engine, precision)
+    if engine == "openvino":
         return OpenVinoEngine(path, precision=precision, batch_size=batch_size, threads=threads)
     return OnnxEngine(path, precision=precision, batch_size=batch_size, threads=threads)
+
+
+def _chosen(engine: EngineName, precision: PredictionPrecision) -> tuple[EngineName, PredictionPrecision]:
+    """Return what `load_engine` takes on the processor where something is left to it."""
+    if precision == "auto":
+        precision = "bfloat16" if engine != "onnxruntime" and _has_openvino() and has_amx() else "float32"
+    if precision == "bfloat16" and engine == "onnxruntime":
+        raise UsageError("ONNX Runtime does not compute in bfloat16 here; expected --engine openvino or auto")
+    if engine == "auto":
+        small = precision == "bfloat16" or (precision == "int8" and _has_openvino())
+        engine = "openvino" if small else "onnxruntime"
+    return engine, precision
 
 
 class OnnxEngine:
@@ -94,7 +113,7 @@ class OnnxEngine:
         self,
         path: Path,
         *,
-        precision: PredictionPrecision = "auto",
+        precision: PredictionPrecision = "float32",
         provider: str = "CPUExecutionProvider",
         batch_size: int = 8,
         threads: int = 0,
@@ -114,7 +133,7 @@ class OnnxEngine:
             )
         _check_names(path, [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())])
         device = "cuda" if provider.startswith("CUDA") else "cpu"
-        self.name = f"ONNX Runtime, {device}, {'int8' if precision == 'int8' else 'float32'}"
+        self.name = f"ONNX Runtime, {device}, {precision}"
         self.image_size = int(self._session.get_inputs()[0].shape[3])
         self._batch_size = batch_size
 
@@ -128,16 +147,17 @@ class OnnxEngine:
 
 
 class OpenVinoEngine:
-    """OpenVINO on the processor, in bfloat16 where the processor multiplies matrices of it; see `load_engine`."""
+    """OpenVINO on the processor; see `load_engine`."""
 
     def __init__(
-        self, path: Path, *, precision: PredictionPrecision = "auto", batch_size: int = 8, threads: int = 0
+        self, path: Path, *, precision: PredictionPrecision = "float32", batch_size: int = 8, threads: int = 0
     ) -> None:
         core = _openvino_core()
-        bfloat16 = precision == "auto" and _has_bfloat16(core)
+        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise UsageError("this processor does not multiply bfloat16; expected --precision float32, int8 or auto")
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
         try:
@@ -147,7 +167,7 @@ class OpenVinoEngine:
                 f"{path}: OpenVINO cannot load it ({type(error).__name__}); expected a model that gliomask exported"
             ) from error
         _check_names(path, [port.get_any_name() for port in (*compiled.inputs, *compiled.outputs)])
-        self.name = f"OpenVINO, cpu, {'bfloat16' if bfloat16 else 'int8' if precision == 'int8' else 'float32'}"
+        self.name = f"OpenVINO, cpu, {precision}"
         self.image_size = int(compiled.inputs[0].get_partial_shape()[3].get_length())
         self._request, self._batch_size = compiled.create_infer_request(), batch_size
 
@@ -180,9 +200,13 @@ def _openvino_core() -> Any:
     return Core()
 
 
-def _openvino_has_bfloat16() -> bool:
-    return find_spec("openvino") is not None and _has_bfloat16(_openvino_core())
+def _has_openvino() -> bool:
+    return find_spec("openvino") is not None
 
 
-def _has_bfloat16(core: Any) -> bool:
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def has_amx() -> bool:
+    """Return whether the processor multiplies matrices of bfloat16 by themselves (AMX), as Linux tells."""
+    try:
+        return re.search(r"\bamx_bf16\b", _CPUINFO.read_text(encoding="utf-8")) is not None
+    except OSError:
+        return False

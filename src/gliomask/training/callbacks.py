@@ -61,7 +61,11 @@ class RunWriter(Checkpoint):
         is_best = score is None or score > max((past["val_dice"] for past in self._rows), default=-1.0)
         if is_best:
             extra = {"epoch": trainer.current_epoch, "val_dice": score}
-            for stale in (self._run.contract, self._run.model):  # describes weights that are no longer the best
+            for stale in (
+                self._run.contract,
+                self._run.model,
+                self._run.int8,
+            ):  # describes weights that are no longer the best
                 stale.unlink(missing_ok=True)
             save_weights(self._run.best, module.averaged_net, name=self._architecture, extra=extra)
         self._rows.append(row)
