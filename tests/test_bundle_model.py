@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from gliomask.cli.app import main
+from gliomask.errors import UsageError
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
 from test_make_results import make_results
 from tiny_runs import tiny_index
-from tools import bundle_model
+from tools import add_integers, bundle_model
 
 OPTIONS = ("--model", "resnet18", "--image-size", "32", "--epochs", "1", "--batch-size", "8", "--quiet")
 
@@ -94,6 +95,30 @@ def test_card_is_in_the_package_and_in_the_documentation(folder: Path, bundled: 
     assert "--image-size 32 --model resnet18 --epochs 1 --batch-size 8 --folds 2" in card
     assert f"{read_contract(bundled / 'small.json').scores['dice_patient']:.3f} (" in card
     assert "{" not in card
+
+
+def test_a_bundled_model_gets_its_integers_without_its_run(folder: Path, bundled: Path, tmp_path: Path) -> None:
+    for name in ("small.onnx", "small.json", "small.md"):
+        shutil.copyfile(bundled / name, tmp_path / name)
+    model, card = tmp_path / "small.onnx", tmp_path / "card.md"
+    assert add_integers.main([str(model), str(folder / "data"), "--card", str(card)]) == 0
+    contract, told = read_contract(tmp_path / "small.json"), card.read_text()
+    predictor = Predictor.load(model, precision="int8")
+    assert predictor.settings()["model_sha256"] == contract.int8_sha256
+    assert told == (tmp_path / "small.md").read_text()
+    assert "one with 8-bit integers for `--precision int8` |" in told
+    assert f"| speed | {contract.scores['slices_per_second']} slices of 256 x 256 a second" in told
+    assert f"; {contract.scores['slices_per_second_int8']} with 8-bit integers |" in told
+    before, after = ((place / "small.md").read_text().splitlines() for place in (bundled, tmp_path))
+    assert sum(one != other for one, other in zip(before, after, strict=True)) == 2
+    with pytest.raises(UsageError, match="already"):
+        add_integers.main([str(model), str(folder / "data"), "--card", str(card)])
+
+
+def test_integers_are_learned_from_the_training_data_alone(bundled: Path, tmp_path: Path) -> None:
+    others = tiny_index(tmp_path / "others", patients=4)
+    with pytest.raises(UsageError, match="not what small was trained on"):
+        add_integers.main([str(bundled / "small.onnx"), str(others.root), "--card", str(tmp_path / "card.md")])
 
 
 def test_results_page_tells_what_the_folds_found(folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gliomask.config import NormalisationName
 from gliomask.data.cache import SliceCache, read_rows
 from gliomask.data.index import DatasetIndex
 from gliomask.data.normalisation import IMAGENET_STATISTICS, normalise
@@ -35,14 +36,22 @@ def examples(run: RunFolder, cache: SliceCache, index: DatasetIndex) -> NDArray[
     SplitMismatchError
         If the run was trained on other data.
     """
-    config, rows = run.config(), run.split().positions(index, "train")
-    random = np.random.default_rng(config.seed)
+    config = run.config()
+    rows = run.split().positions(index, "train")
+    return choose_examples(cache, rows, normalisation=config.normalisation, seed=config.seed)
+
+
+def choose_examples(
+    cache: SliceCache, rows: NDArray[np.int64], *, normalisation: NormalisationName, seed: int
+) -> NDArray[np.float32]:
+    """Return some of these rows of a cache as network input, chosen and shaped as `examples` says."""
+    random = np.random.default_rng(seed)
     patients, has_tumour = np.asarray(cache.patients)[rows], np.asarray(cache.tumour_pixels)[rows] > 0
     groups = [rows[(patients == one) & (has_tumour == kind)] for one in np.unique(patients) for kind in (True, False)]
     picked = np.array([random.choice(group) for group in groups if len(group)])
     chosen = np.sort(random.permutation(picked)[:MOST_EXAMPLES])
     images = read_rows(cache.images, chosen)
     statistics = np.asarray(cache.volume_statistics)[chosen]
-    if config.normalisation == "imagenet":
+    if normalisation == "imagenet":
         statistics = np.broadcast_to(IMAGENET_STATISTICS, statistics.shape)
     return np.concatenate([normalise(image[None], known) for image, known in zip(images, statistics, strict=True)])

@@ -70,7 +70,7 @@ def export(
             f"{run.model}: exported probabilities differ by {difference:.2g} from the trained network's; "
             f"expected at most {TOLERANCE}; report this with environment.json of the run"
         )
-    small = None if examples is None else _with_integers(run, exported, examples)
+    small = None if examples is None else with_integers(exported, examples)
     contract = ModelContract(
         name=run.name,
         architecture=config.model.model,
@@ -95,13 +95,27 @@ def export(
     return contract
 
 
-def _with_integers(run: RunFolder, exported: bytes, examples: NDArray[np.float32]) -> bytes:
-    """Return the network with 8-bit integers, which answers the examples like the exported one."""
+def with_integers(exported: bytes, examples: NDArray[np.float32]) -> bytes:
+    """Return an exported network with 8-bit integers, after comparing it with the exported one.
+
+    Parameters
+    ----------
+    exported
+        The ONNX file.
+    examples
+        (S, 3, size, size) float32 network input.
+
+    Raises
+    ------
+    ModelFileError
+        If the probabilities of the two differ by more than `INT8_TOLERANCE` on average over the examples, or as
+        `gliomask.models.int8.quantise`.
+    """
     small = quantise(exported, examples)
     difference = float(np.abs(_probabilities(exported, examples) - _probabilities(small, examples)).mean())
     if difference > INT8_TOLERANCE:
         raise ModelFileError(
-            f"{run.int8}: probabilities with 8-bit integers differ by {difference:.2g} on average; expected at most "
+            f"probabilities with 8-bit integers differ by {difference:.2g} on average; expected at most "
             f"{INT8_TOLERANCE}; leave --int8 out"
         )
     return small

@@ -1,0 +1,91 @@
+"""Give a model that comes with the package its network with 8-bit integers, where the run that made it is gone.
+
+python -m tools.add_integers NAME DATA
+
+Of a run, ``gliomask export RUN --data DATA --int8`` does it, and `tools.bundle_model` takes it along. The ranges are
+those of the patients that the model was trained on, as `gliomask.training.examples` chooses them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.config import NormalisationName
+from gliomask.data.cache import open_cache
+from gliomask.data.index import build_index
+from gliomask.errors import UsageError
+from gliomask.files import whole_file
+from gliomask.inference.predictor import Predictor
+from gliomask.models.contract import ModelContract, write_contract
+from gliomask.models.trained import contract_of, find_model, int8_of
+from gliomask.training.examples import choose_examples
+from gliomask.training.export import with_integers
+from tools.bundle_model import CARD, slices_per_second
+
+FILE, SPEED = "computed in float32 |\n", "ONNX Runtime |\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write NAME.int8.onnx, and what is known of it into NAME.json and the two copies of the card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="model, as for `gliomask models`, or a model.onnx")
+    parser.add_argument("data", type=Path, help="folder that it was trained on")
+    parser.add_argument("--card", type=Path, default=CARD, help="the card in the documentation")
+    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    model, contract = find_model(options.name), contract_of(options.name)
+    if contract.int8_sha256 is not None:
+        raise UsageError(f"{options.name} has its network with 8-bit integers already")
+    small = with_integers(model.read_bytes(), examples_for(contract, options.data))
+    with whole_file(int8_of(model)) as part:
+        part.write_bytes(small)
+    contract = replace(contract, int8_sha256=hashlib.sha256(small).hexdigest())
+    write_contract(contract, model.with_suffix(".json"))
+    predictors = (Predictor.load(model, engine="onnxruntime", precision=kind) for kind in ("float32", "int8"))
+    whole_speed, speed = (round(slices_per_second(each), 1) for each in predictors)
+    told = {"slices_per_second": whole_speed, "slices_per_second_int8": speed}
+    write_contract(replace(contract, scores=contract.scores | told), model.with_suffix(".json"))
+    card = model.with_suffix(".md").read_text(encoding="utf-8")
+    lines = [_told(line, whole_speed, speed) for line in card.splitlines(keepends=True)]
+    for path in (model.with_suffix(".md"), options.card):
+        with whole_file(path) as part:
+            part.write_text("".join(lines), encoding="utf-8")
+    return 0
+
+
+def examples_for(contract: ModelContract, data: Path) -> NDArray[np.float32]:
+    """Return slices of the patients that a model was trained on, as its network takes them.
+
+    Raises
+    ------
+    UsageError
+        If the data are others than those it was trained on.
+    """
+    index = build_index(data)
+    if index.fingerprint != contract.training["fingerprint"]:
+        raise UsageError(f"{data} is not what {contract.name} was trained on; expected the same slices")
+    seed = int(contract.training["seed"])
+    normalisation: NormalisationName = "imagenet" if contract.normalisation == "imagenet" else "volume"
+    cache = open_cache(index, contract.image_size)
+    return choose_examples(cache, np.arange(len(cache)), normalisation=normalisation, seed=seed)
+
+
+def _told(line: str, whole_speed: float, speed: float) -> str:
+    """Return a line of the card with what is to be said of 8-bit integers."""
+    if line.startswith("| file |") and line.endswith(FILE):
+        return line.removesuffix(" |\n") + "; beside it one with 8-bit integers for `--precision int8` |\n"
+    if line.startswith("| speed |") and line.endswith(SPEED):
+        rest = line.removeprefix("| speed | ").partition(" ")[2].removesuffix(" |\n")
+        return f"| speed | {whole_speed} {rest}; {speed} with 8-bit integers |\n"
+    return line
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
