@@ -22,7 +22,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train a few steps on one road and print what it took."""
     from benchmarks.data import add_options, cases  # noqa: PLC0415 - importing is part of what is measured
-    from benchmarks.measure import Budget, peak_memory  # noqa: PLC0415
+    from benchmarks.measure import Budget  # noqa: PLC0415
+    from benchmarks.resident import peak_memory  # noqa: PLC0415
     from benchmarks.road import train_round  # noqa: PLC0415
     from benchmarks.training import plain_training  # noqa: PLC0415
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.data import Case, add_options, cases, repeated
-from benchmarks.measure import Budget, peak_memory, resident_memory
+from benchmarks.measure import Budget
 from benchmarks.report import Table, finish, gigabytes, say
+from benchmarks.resident import peak_memory, resident_memory
 from benchmarks.road import train_round
 from gliomask.data.cache import open_cache
 from gliomask.data.split import make_split

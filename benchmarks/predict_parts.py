@@ -6,7 +6,6 @@ python -m benchmarks.predict_parts DATA MODEL ENGINE PRECISION
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -14,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.resident import peak_memory
+from gliomask.cli.predict import predict_found
+from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.studies import find_studies
 from gliomask.reporting.loaded import Keep
-from gliomask.reporting.results import predict_study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predictor.engine.logits = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        for study in find_studies([Path(data)]):
-            predict_study(study, predictor, Path(folder), Keep(pictures=False))
+        found = find_inputs([Path(data)], results=Path(folder))
+        failed = [each for each in predict_found(found, predictor, Path(folder), Keep(pictures=False))
+                  if not isinstance(each, dict)]  # fmt: skip
         seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    sys.stdout.write(json.dumps({"network": spent[0], "all": seconds, "peak_memory": peak}) + "\n")
+    if failed:
+        raise RuntimeError(f"{failed}; expected a mask of every patient")
+    sys.stdout.write(json.dumps({"network": spent[0], "all": seconds, "peak_memory": peak_memory()}) + "\n")
     return 0
 
 

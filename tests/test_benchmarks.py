@@ -19,8 +19,9 @@ from torch import nn
 from benchmarks import breakdown, cold, equality, gpu, layers, measures, page, predict, training
 from benchmarks.data import Case, repeated
 from benchmarks.machine import matmul_peak
-from benchmarks.measure import Budget, Stopwatch, peak_memory, summary
+from benchmarks.measure import Budget, Stopwatch, summary
 from benchmarks.plain import PlainTraining, SliceFiles, change, dice_of, loss_of
+from benchmarks.resident import peak_memory
 from benchmarks.road import train_round
 from benchmarks.work import bytes_per_image, flops_of, flops_per_image
 from builders import tiny_dataset
@@ -267,7 +268,7 @@ def test_layers_are_measured_in_every_layout(tmp_path: Path) -> None:
 
 def test_peak_memory_is_not_that_of_whoever_started_the_process() -> None:
     held = np.ones(40_000_000)  # 320 MB
-    code = "from benchmarks.measure import peak_memory; print(peak_memory())"
+    code = "from benchmarks.resident import peak_memory; print(peak_memory())"
     root = Path(__file__).resolve().parent.parent
     told = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
     assert 1e6 < int(told) < peak_memory() - held.nbytes / 2

@@ -359,3 +359,50 @@ def test_edited_image_size_is_refused(model: Path, tmp_path: Path) -> None:
     description = tmp_path / "copy" / "model.json"
     description.write_text(json.dumps(json.loads(description.read_text()) | {"image_size": 2 * SIDE}))
     assert f"image_size is {2 * SIDE}; expected {SIDE}" in refused(tmp_path / "copy")
+
+
+@pytest.fixture
+def kept_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder for what OpenVINO has compiled."""
+    monkeypatch.setattr(engine_module, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache" / "openvino"
+
+
+def test_openvino_compiles_once(model: Path, kept_networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import openvino
+
+    compiled = []
+    compile_model = openvino.Core.compile_model
+
+    def spy(core: Any, *arguments: Any) -> Any:
+        compiled.append(arguments)
+        return compile_model(core, *arguments)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    slices = np.random.default_rng(0).standard_normal((3, 3, SIDE, SIDE)).astype(np.float32)
+    first, again = (load_engine(model, "openvino", precision="float32").logits(slices) for _ in range(2))
+    assert len(compiled) == 1
+    assert np.array_equal(first, again)
+    other = write_known_model(model.parent / "other", cut=CUT + 1)
+    assert not np.array_equal(load_engine(other, "openvino", precision="float32").logits(slices), first)
+    assert len(list(kept_networks.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"no network", None])
+def test_damaged_kept_network_is_made_anew(model: Path, kept_networks: Path, damage: bytes | None) -> None:
+    slices = np.ones((1, 3, SIDE, SIDE), np.float32)
+    expected = load_engine(model, "openvino", precision="float32").logits(slices)
+    (kept,) = kept_networks.iterdir()
+    whole = kept.read_bytes()
+    flipped = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+    damaged = flipped if damage is None else damage
+    kept.write_bytes(damaged)
+    assert np.array_equal(load_engine(model, "openvino", precision="float32").logits(slices), expected)
+    assert kept.read_bytes() != damaged
+    assert len(kept.read_bytes()) == len(whole)
+
+
+def test_nowhere_to_keep_a_network_is_no_obstacle(model: Path, kept_networks: Path) -> None:
+    kept_networks.parent.parent.joinpath("cache").write_text("a file where the folder should be")
+    slices = np.ones((1, 3, SIDE, SIDE), np.float32)
+    assert load_engine(model, "openvino", precision="float32").logits(slices).shape == (1, SIDE, SIDE)

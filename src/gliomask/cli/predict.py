@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     failures = [(Path(error.path).name, str(error)) for error in found.errors]
     try:
         with printer.progress("predicting") as progress:
-            for done, outcome in enumerate(_predict(found, predictor, options.out, keep), start=1):
+            for done, outcome in enumerate(predict_found(found, predictor, options.out, keep), start=1):
                 if isinstance(outcome, dict):
                     results.append(outcome)
                     _tell(outcome, printer)
@@ -138,7 +138,9 @@ def _find(options: PredictOptions) -> Inputs:
     return found
 
 
-def _predict(found: Inputs, predictor: Predictor, out: Path, keep: Keep) -> Iterator[dict[str, Any] | tuple[str, str]]:
+def predict_found(
+    found: Inputs, predictor: Predictor, out: Path, keep: Keep
+) -> Iterator[dict[str, Any] | tuple[str, str]]:
     """Predict one study after the other, the next being read meanwhile; yield what came of each, or name and reason."""
     from gliomask.reporting.results import predict_study
 

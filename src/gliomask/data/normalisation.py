@@ -1,6 +1,6 @@
 """How grey values become network input: one definition for training and for prediction.
 
-Pure NumPy. Knows nothing of files, patients or networks.
+NumPy and Pillow. Knows nothing of files, patients or networks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from gliomask.config import NormalisationName
 
@@ -36,7 +37,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     statistics = np.empty((2, 3), np.float32)
     levels = np.arange(256, dtype=np.float64)
     for channel in range(3):
-        histogram = np.bincount(images[..., channel].ravel(), minlength=256).astype(np.float64)
+        histogram = _histogram(images[..., channel]).astype(np.float64)
         percentile = int(np.searchsorted(np.cumsum(histogram), 0.99 * histogram.sum()))
         histogram[: int(BRIGHT_FRACTION * percentile) + 1] = 0
         count = max(histogram.sum(), 1.0)
@@ -46,9 +47,14 @@ def channel_statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return statistics
 
 
+def _histogram(grey: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how often each of the 256 grey values occurs; NumPy would make integers of eight bytes first."""
+    return np.array(Image.fromarray(np.ascontiguousarray(grey).reshape(1, -1)).histogram(), np.int64)
+
+
 def high_percentile(grey: NDArray[np.uint8]) -> float:
     """Return the 99th percentile of grey values of any shape, as `numpy.percentile` does, but from their histogram."""
-    below = np.cumsum(np.bincount(grey.ravel(), minlength=256))
+    below = np.cumsum(_histogram(grey))
     place = 0.99 * (grey.size - 1)
     low, high = (int(np.searchsorted(below, rank, side="right")) for rank in (int(place), ceil(place)))
     return low + (high - low) * (place - int(place))

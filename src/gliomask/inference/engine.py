@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -12,10 +15,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
+from gliomask.data.index_cache import cache_folder
 from gliomask.errors import MissingExtraError, ModelFileError, UsageError
+from gliomask.files import file_sha256, whole_file
 
 INPUT, OUTPUT = "slices", "logits"
 _CPUINFO = Path("/proc/cpuinfo")
+_DIGEST = 32  # bytes of a SHA-256
 
 
 class Engine(Protocol):
@@ -161,7 +167,7 @@ class OpenVinoEngine:
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
         try:
-            compiled = core.compile_model(path, "CPU", settings)
+            compiled = _compiled(core, path, settings)
         except RuntimeError as error:
             raise ModelFileError(
                 f"{path}: OpenVINO cannot load it ({type(error).__name__}); expected a model that gliomask exported"
@@ -178,6 +184,30 @@ class OpenVinoEngine:
             for start in range(0, len(slices), self._batch_size)
         ]
         return np.concatenate(parts)
+
+
+def _compiled(core: Any, path: Path, settings: dict[str, Any]) -> Any:
+    """Return a network that is ready to run; what takes longest of that is done once on a machine and kept.
+
+    It is kept under everything that it depends on, behind its checksum, written whole or not at all, and made anew where
+    it cannot be read.
+    """
+    from openvino import get_version  # noqa: PLC0415 - see _openvino_core
+
+    on = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    told = json.dumps([file_sha256(path), get_version(), *map(str, on), settings], sort_keys=True)
+    kept = cache_folder() / "openvino" / f"{hashlib.sha256(told.encode()).hexdigest()}.blob"
+    with suppress(OSError, RuntimeError):
+        content = kept.read_bytes()
+        if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
+            return core.import_model(content[_DIGEST:], "CPU", settings)
+    compiled = core.compile_model(path, "CPU", settings)
+    with suppress(OSError):  # nowhere to keep it: it is made every time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(kept) as part:
+            content = compiled.export_model().getvalue()
+            part.write_bytes(hashlib.sha256(content).digest() + content)
+    return compiled
 
 
 def _check_names(path: Path, names: list[str]) -> None:
