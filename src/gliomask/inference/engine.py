@@ -189,8 +189,8 @@ class OpenVinoEngine:
 def _compiled(core: Any, path: Path, settings: dict[str, Any]) -> Any:
     """Return a network that is ready to run; what takes longest of that is done once on a machine and kept.
 
-    It is kept under everything that it depends on, behind its checksum, written whole or not at all, and made anew where
-    it cannot be read.
+    It is kept under everything that it depends on, behind its checksum, written whole or not at all, and made anew
+    where it cannot be read.
     """
     from openvino import get_version  # noqa: PLC0415 - see _openvino_core
 
