@@ -218,7 +218,7 @@ def test_evaluation_of_a_model_file(model: str, tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     kept = json.loads((tmp_path / "out" / "summary.json").read_text())
     index = build_index(data)
-    assert kept["scores"] == evaluate(Predictor.load(model), index).summary()
+    assert kept["scores"] == evaluate(Predictor.load(model, precision="float32"), index).summary()
     assert (kept["subset"], kept["slices"], kept["threshold"]) == ("all", 12, 0.5)
     assert kept["data_fingerprint"] == index.fingerprint
     assert len((tmp_path / "out" / "patients.csv").read_text().splitlines()) == 5

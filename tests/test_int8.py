@@ -13,12 +13,15 @@ from gliomask.cli.app import main
 from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.normalisation import normalise
-from gliomask.errors import ModelFileError, UsageError
+from gliomask.errors import DataError, ModelFileError, UsageError
 from gliomask.inference.engine import load_engine
 from gliomask.inference.predictor import Predictor
+from gliomask.inference.studies import find_studies
 from gliomask.models.contract import read_contract
 from gliomask.models.int8 import quantise
 from gliomask.models.trained import int8_of
+from gliomask.reporting.loaded import Keep
+from gliomask.reporting.results import predict_study
 from gliomask.training import export as exporting
 from gliomask.training.examples import examples
 from gliomask.training.run_folder import RunFolder
@@ -106,7 +109,7 @@ def test_evaluation_keeps_apart_what_integers_scored(run: RunFolder, index: Data
     assert main(["evaluate", str(index.root), "--model", str(run.path), "--precision", "int8", "--quiet"]) == 0
     told = json.loads((run.path / "test-int8" / "summary.json").read_text())
     assert told["model_sha256"] == [read_contract(run.contract).int8_sha256]
-    assert told["view"]["precision"] == "int8"
+    assert told["precision"] == "int8"
 
 
 def test_another_precision_is_another_result(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
@@ -115,6 +118,44 @@ def test_another_precision_is_another_result(run: RunFolder, index: DatasetIndex
     assert main([*command, "--precision", "int8"]) == 0
     assert main([*command, "--precision", "int8"]) == 0  # done already
     assert main(command) == 1
+
+
+def test_bfloat16_is_another_result_too(
+    run: RunFolder, index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both come from one file, so its checksum does not tell them apart."""
+    study = find_studies([index.root / index.patients[0].name])[0]
+    predictor = Predictor.load(run.path, precision="float32")
+    first = predict_study(study, predictor, tmp_path, Keep(pictures=False))
+    assert first["precision"] == "float32"
+    assert predict_study(study, predictor, tmp_path, Keep(pictures=False))["skipped"]
+    monkeypatch.setattr(predictor.engine, "name", "OpenVINO, cpu, float32")
+    assert predict_study(study, predictor, tmp_path, Keep(pictures=False))["skipped"]
+    monkeypatch.setattr(predictor.engine, "name", "OpenVINO, cpu, bfloat16")
+    with pytest.raises(DataError, match="made in float32"):
+        predict_study(study, predictor, tmp_path, Keep(pictures=False))
+
+
+@pytest.mark.parametrize("found", [0.9, 0.1])
+def test_integers_that_mark_nothing_are_refused(monkeypatch: pytest.MonkeyPatch, found: float) -> None:
+    """Tumour is a hundredth of the pixels: a mean over all of them does not see that it is gone."""
+    slices = np.zeros((4, 3, SIZE, SIZE), np.float32)
+    answers = {b"whole": np.zeros((4, 1, SIZE, SIZE), np.float32), b"small": np.zeros((4, 1, SIZE, SIZE), np.float32)}
+    for network, tumour in ((b"whole", 0.9), (b"small", found)):
+        answers[network][:, :, :3, :3] = tumour
+    monkeypatch.setattr(exporting, "quantise", lambda exported, given: b"small")
+    monkeypatch.setattr(exporting, "_probabilities", lambda network, given: answers[network])
+    assert np.abs(answers[b"whole"] - answers[b"small"]).mean() < exporting.INT8_TOLERANCE
+    if found >= 0.5:
+        assert exporting.with_integers(b"whole", slices) == b"small"
+    else:
+        with pytest.raises(ModelFileError, match=r"Dice of 0\.000"):
+            exporting.with_integers(b"whole", slices)
+
+
+def test_the_small_file_alone_is_no_model(run: RunFolder) -> None:
+    with pytest.raises(ModelFileError, match=r"expected model\.onnx beside it, and --precision int8"):
+        Predictor.load(run.int8)
 
 
 def test_export_without_integers_removes_them(run: RunFolder, index: DatasetIndex) -> None:

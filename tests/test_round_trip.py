@@ -85,11 +85,12 @@ def doors(flair: NDArray[np.uint8], tmp_path: Path) -> dict[str, NDArray[np.bool
     found = {}
     for engine in ("onnxruntime", "openvino"):
         out = tmp_path / engine
-        command = ["predict", str(source), "--out", str(out), "--engine", engine, "--no-pictures", "--quiet"]
+        command = ["predict", str(source), "--out", str(out), "--engine", engine, "--precision", "float32"]
+        command += ["--no-pictures", "--quiet"]
         assert main(command) == 0
         found[f"command, {engine}"] = read_nifti(out / "scan" / "scan_mask.nii.gz")[0].astype(bool)
         study = VolumeStudy("scan", source).read()
-        mask = Predictor.load(engine=engine).predict(study.images).mask
+        mask = Predictor.load(engine=engine, precision="float32").predict(study.images).mask
         found[f"Python, {engine}"] = study.grid.back(mask)
     return found
 

@@ -32,7 +32,7 @@ from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import read_contract, write_contract
 from gliomask.models.onnx_weights import halve, load_trained
 from gliomask.models.resnet import ResNetEncoder
-from gliomask.models.trained import bundled_models, contract_of, find_model, seen_by, trained_on
+from gliomask.models.trained import bundled_models, contract_of, find_model, int8_of, seen_by, trained_on
 from gliomask.training import fit as fit_module
 from gliomask.training import learned
 from gliomask.training.beginning import Beginning, beginning_of, save_beginning
@@ -443,6 +443,9 @@ def test_a_bundled_model_holds_together(name: str, capsys: pytest.CaptureFixture
     assert not {case[:12] for case in BUDA10} & seen_by(name)
     images = np.zeros((2, 40, 50, 3), np.uint8)
     assert Predictor.load(name).predict(images).mask.shape == (2, 40, 50)
+    if contract.int8_sha256 is not None:
+        assert sum(sizes) + int8_of(path).stat().st_size < 64e6
+        assert Predictor.load(name, precision="int8").predict(images).mask.shape == (2, 40, 50)
     assert main(["models", name]) == 0
     assert f"{contract.scores['dice_patient']:.3f}" in capsys.readouterr().out
 

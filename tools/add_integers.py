@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.config import NormalisationName
+from gliomask.data import naming
 from gliomask.data.cache import open_cache
 from gliomask.data.index import build_index
 from gliomask.errors import UsageError
@@ -26,6 +27,7 @@ from gliomask.files import whole_file
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.models.trained import contract_of, find_model, int8_of
+from gliomask.training.environment import describe_environment
 from gliomask.training.examples import choose_examples
 from gliomask.training.export import with_integers
 from tools.bundle_model import CARD, slices_per_second
@@ -74,7 +76,10 @@ def examples_for(contract: ModelContract, data: Path) -> NDArray[np.float32]:
     seed = int(contract.training["seed"])
     normalisation: NormalisationName = "imagenet" if contract.normalisation == "imagenet" else "volume"
     cache = open_cache(index, contract.image_size)
-    return choose_examples(cache, np.arange(len(cache)), normalisation=normalisation, seed=seed)
+    trained = set(contract.training["trained_cases"])
+    known = np.array([naming.person(patient.name) in trained for patient in index.patients])
+    rows = np.flatnonzero(known[np.asarray(cache.patients)])
+    return choose_examples(cache, rows, normalisation=normalisation, seed=seed)
 
 
 def _told(line: str, whole_speed: float, speed: float) -> str:
@@ -82,8 +87,11 @@ def _told(line: str, whole_speed: float, speed: float) -> str:
     if line.startswith("| file |") and line.endswith(FILE):
         return line.removesuffix(" |\n") + "; beside it one with 8-bit integers for `--precision int8` |\n"
     if line.startswith("| speed |") and line.endswith(SPEED):
-        rest = line.removeprefix("| speed | ").partition(" ")[2].removesuffix(" |\n")
-        return f"| speed | {whole_speed} {rest}; {speed} with 8-bit integers |\n"
+        here = describe_environment()
+        return (
+            f"| speed | {whole_speed} slices of 256 x 256 a second, {here['cores']} cores ({here['processor']}), "
+            f"ONNX Runtime; {speed} with 8-bit integers |\n"
+        )
     return line
 
 

@@ -41,8 +41,8 @@ from tools.recipe import Stage, commands, stages
 TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
 LESS = {"flair_alone": "out-of-fold-flair-alone", "one_by_one": "out-of-fold-one-by-one"}
-INT8 = {"int8": "out-of-fold-int8"}
 """Evaluations of the folds in which they saw less, by their name in the card."""
+INT8 = {"int8": "out-of-fold-int8"}
 _SLICES, _SIDE, _ROUNDS = 24, 256, 5
 
 
@@ -68,7 +68,7 @@ class Scores:
         return cls(whole, facts, {name: read_evaluation(folds.path / place)[0] for name, place in others.items()})
 
     def losses(self) -> dict[str, PairedDifference]:
-        """Return the change of ``dice_patient`` where the model sees less, in pairs."""
+        """Return the change of ``dice_patient`` where the model sees less or computes in int8, in pairs."""
         return {name: compare(self.whole, each)["dice_patient"] for name, each in self.less.items()}
 
     def calibration_error(self) -> float:

@@ -139,7 +139,7 @@ def _predict(
     ranked = evaluation.patients.sort_values("dice")["patient"].tolist()
     names = dict.fromkeys((ranked[-1], ranked[0]))
     out = options.out / "predictions"
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run, precision="float32")
     pictures = []
     for name in names:
         folder = (index.root / index.patient(name).slices[0].image).parent

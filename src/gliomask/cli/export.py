@@ -32,7 +32,7 @@ class ExportOptions(OutputOptions):
     stay what they were."""
     int8: Flag = False
     """Write the network with 8-bit integers as well (model.int8.onnx), for `gliomask predict --precision int8`. Needs
-    --data: its ranges are those of up to 64 training slices."""
+    --data: its ranges are those of up to 64 training slices. Without, one of an earlier export is removed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +48,12 @@ def main(arguments: Sequence[str]) -> int:
     learned, examples = _learned(run, options.data, printer), None
     if options.data is not None and options.int8:
         examples = _examples(run, options.data, printer)
+    before = run.int8.exists()
     contract = export(run, learned, examples=examples)
+    if contract.int8_sha256 is not None:
+        printer.line(f"{run.int8}: with 8-bit integers")
+    elif before:
+        printer.line(f"{run.int8} is removed: it belonged to the earlier export; --int8 makes it again")
     printer.line(f"{run.model} and {run.contract.name}: {contract.architecture}, {contract.image_size} pixels")
     printer.result(asdict(contract))
     return 0

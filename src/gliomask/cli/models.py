@@ -43,9 +43,11 @@ def _card(name: str, printer: Printer) -> int:
 
 def _list(printer: Printer) -> int:
     from gliomask.models.catalogue import ALIASES, CATALOGUE
-    from gliomask.models.trained import DEFAULT, bundled_models, contract_of
+    from gliomask.models.trained import DEFAULT, bundled_models, contract_of, int8_of
 
-    bundled = {name: (contract_of(name), path.stat().st_size / 1e6) for name, path in bundled_models().items()}
+    files = {name: [path, int8_of(path)] for name, path in bundled_models().items()}
+    sizes = {name: sum(path.stat().st_size for path in each if path.is_file()) / 1e6 for name, each in files.items()}
+    bundled = {name: (contract_of(name), size) for name, size in sizes.items()}
     rows = [
         (name + " (default)" * (name == DEFAULT), contract.architecture, f"{size:.0f}", *_figures(contract))
         for name, (contract, size) in bundled.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gliomask.data.index import DatasetIndex
 from gliomask.errors import DataError
@@ -15,6 +15,7 @@ from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Predictor
 
 _MARK = "README.txt"
+_Value = TypeVar("_Value", float, str)
 
 
 def evaluate_test_part(
@@ -38,7 +39,7 @@ def evaluate_test_part(
     GliomaskError
         If the run is not finished, was trained on other data, or there is no room for the masks.
     """
-    predictor, subset = Predictor.load(run), choose_subset(index, run, "test")
+    predictor, subset = Predictor.load(run, precision="float32"), choose_subset(index, run, "test")
     masks = room_for_masks(out)
     evaluation = evaluate(predictor, index, subset.positions, masks_to=masks, progress=progress)
     facts = model_facts([predictor], "test") | data_facts(index, subset) | {"masks": MASKS}
@@ -56,11 +57,12 @@ def model_facts(predictors: Sequence[Predictor], subset: str, name: str | None =
         "subset": subset,
         "split": first.training.get("split"),
         "threshold": _common(contract.threshold for contract in contracts),
+        "precision": _common(predictor.precision for predictor in predictors),
         "smallest_component": _common(predictor.smallest_component for predictor in predictors),
     }
 
 
-def _common(values: Iterable[float]) -> float | None:
+def _common(values: Iterable[_Value]) -> _Value | None:
     """Return the value that all share; None if they differ."""
     different = set(values)
     return different.pop() if len(different) == 1 else None

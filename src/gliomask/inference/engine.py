@@ -22,6 +22,7 @@ from gliomask.files import file_sha256, whole_file
 INPUT, OUTPUT = "slices", "logits"
 _CPUINFO = Path("/proc/cpuinfo")
 _DIGEST = 32  # bytes of a SHA-256
+_KEPT = 16  # compiled networks of OpenVINO, the newest
 
 
 class Engine(Protocol):
@@ -196,17 +197,20 @@ def _compiled(core: Any, path: Path, settings: dict[str, Any]) -> Any:
 
     on = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     told = json.dumps([file_sha256(path), get_version(), *map(str, on), settings], sort_keys=True)
-    kept = cache_folder() / "openvino" / f"{hashlib.sha256(told.encode()).hexdigest()}.blob"
-    with suppress(OSError, RuntimeError):
-        content = kept.read_bytes()
+    name = f"{hashlib.sha256(told.encode()).hexdigest()}.blob"
+    with suppress(OSError, RuntimeError):  # RuntimeError also where there is no home directory
+        content = (cache_folder() / "openvino" / name).read_bytes()
         if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
             return core.import_model(content[_DIGEST:], "CPU", settings)
     compiled = core.compile_model(path, "CPU", settings)
-    with suppress(OSError):  # nowhere to keep it: it is made every time
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(kept) as part:
+    with suppress(OSError, RuntimeError):  # nowhere to keep it: it is made every time
+        folder = cache_folder() / "openvino"
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / name) as part:
             content = compiled.export_model().getvalue()
             part.write_bytes(hashlib.sha256(content).digest() + content)
+        for old in sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+            old.unlink()
     return compiled
 
 

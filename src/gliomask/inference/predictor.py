@@ -138,6 +138,8 @@ class Predictor:
                     "`gliomask export RUN --data DATA --int8`, or no --precision int8"
                 )
             model = int8_of(model)
+            if not model.is_file():
+                raise ModelFileError(f"{model}: no such file; copy it, too, or export with `gliomask export --int8`")
         network = load_engine(model, engine, precision=precision, device=device, batch_size=batch_size, threads=threads)
         contract = read_contract(described)
         if file_sha256(model) != (contract.int8_sha256 if int8 else contract.onnx_sha256):
@@ -152,10 +154,16 @@ class Predictor:
             )
         return cls(network, contract, flips=flips, smallest_component=smallest_component, int8=int8)
 
+    @property
+    def precision(self) -> str:
+        """In what the engine computes: float32, bfloat16 or int8."""
+        return self.engine.name.rpartition(", ")[2]
+
     def settings(self) -> dict[str, Any]:
         """Return all that decides which mask an image gets, as plain values."""
         return {
             "model_sha256": self.contract.int8_sha256 if self.int8 else self.contract.onnx_sha256,
+            "precision": self.precision,
             "threshold": self.contract.threshold,
             "temperature": self.contract.temperature,
             "flips": self.flips,

@@ -34,6 +34,9 @@ def find_model(source: Path | str) -> Path:
         If there is no such thing, or the run is not exported.
     """
     path = Path(source)
+    if path.name.endswith(INT8):
+        whole = path.name.removesuffix(INT8) + ".onnx"
+        raise ModelFileError(f"{path}: the 8-bit part of a model; expected {whole} beside it, and --precision int8")
     if path.is_dir():
         if not (path / "model.onnx").is_file():
             raise ModelFileError(

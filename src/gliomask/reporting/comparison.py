@@ -86,6 +86,10 @@ def caveats(models: Sequence[Model]) -> list[str]:
             "components of fewer voxels than a fraction of the patient's largest are left out of the masks, and the "
             f"fraction differs: {', '.join(each)}"
         )
+    precisions = [model.facts.get("precision") or "float32" for model in models]
+    if len(set(precisions)) > 1:
+        told = (f"{model.name} in {precision}" for model, precision in zip(models, precisions, strict=True))
+        own.append(f"the networks were computed otherwise: {', '.join(told)}")
     return own
 
 

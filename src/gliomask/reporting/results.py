@@ -71,8 +71,10 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
 def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: Predictor, keep: Keep) -> Iterator[str]:
     """Yield how a result was made otherwise than it is asked for now; a summary may lack what is newer than it."""
     now = predictor.settings()
+    if (before := _precision(known)) != now["precision"]:
+        yield f"in {before}"
     if known["model_sha256"] != now["model_sha256"]:
-        yield f"by {known.get('model')}, with other weights or in another --precision"
+        yield f"by {known.get('model')}"
     if known.get("input_sha256") != study.fingerprint():
         yield f"from other files (of {known.get('source')})"
     if isinstance(study, Study) and known.get("truth_sha256") != study.truth_fingerprint():
@@ -86,6 +88,11 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
             yield f"with a {name} of {before:g}"
     if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
         yield f"without {' and '.join(lacking)}"
+
+
+def _precision(known: dict[str, Any]) -> str:
+    """Return in what a result was computed; an earlier version told it as a part of the engine's name alone."""
+    return str(known.get("precision") or str(known.get("engine")).rpartition(", ")[2])
 
 
 def predict_study(

@@ -29,6 +29,8 @@ TOLERANCE = 1e-3
 """Largest allowed difference of a probability between the trained network and the exported one."""
 INT8_TOLERANCE = 0.02
 """Largest allowed mean difference of a probability between the exported network and the one with 8-bit integers."""
+INT8_AGREEMENT = 0.9
+"""Smallest allowed Dice of their masks (probability 0.5), over all examples together."""
 _AT_ONCE = 8
 _NOTHING = Learned()
 
@@ -108,15 +110,18 @@ def with_integers(exported: bytes, examples: NDArray[np.float32]) -> bytes:
     Raises
     ------
     ModelFileError
-        If the probabilities of the two differ by more than `INT8_TOLERANCE` on average over the examples, or as
+        If the two differ on the examples by more than `INT8_TOLERANCE` and `INT8_AGREEMENT` allow, or as
         `gliomask.models.int8.quantise`.
     """
     small = quantise(exported, examples)
-    difference = float(np.abs(_probabilities(exported, examples) - _probabilities(small, examples)).mean())
-    if difference > INT8_TOLERANCE:
+    whole, found = _probabilities(exported, examples), _probabilities(small, examples)
+    difference, masks = float(np.abs(whole - found).mean()), (whole >= 0.5, found >= 0.5)
+    pixels = sum(int(mask.sum()) for mask in masks)
+    agreement = 2 * int((masks[0] & masks[1]).sum()) / pixels if pixels else 1.0
+    if difference > INT8_TOLERANCE or agreement < INT8_AGREEMENT:
         raise ModelFileError(
-            f"probabilities with 8-bit integers differ by {difference:.2g} on average; expected at most "
-            f"{INT8_TOLERANCE}; leave --int8 out"
+            f"with 8-bit integers probabilities differ by {difference:.2g} on average and masks agree to a Dice of "
+            f"{agreement:.3f}; expected at most {INT8_TOLERANCE} and at least {INT8_AGREEMENT}; leave --int8 out"
         )
     return small
 

@@ -50,8 +50,7 @@ class Report:
     def caveats(self) -> list[str]:
         """Return what must be known to read the scores: what the evaluation says, and whether the model is another."""
         scored = self.scored.facts.get("model_sha256") or []
-        view = self.scored.facts.get("view") or {}
-        field = "int8_sha256" if view.get("precision") == "int8" else "onnx_sha256"
+        field = "int8_sha256" if self.scored.facts.get("precision") == "int8" else "onnx_sha256"
         models = [getattr(run.model, field) for run in self.trained if run.model is not None]
         other = "the model in this run is not the one that was scored: evaluate it again"
         return [*self.scored.facts["caveats"], *([other] if scored and models and set(scored) != set(models) else [])]
