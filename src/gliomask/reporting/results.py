@@ -79,6 +79,13 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
         yield f"from other files (of {known.get('source')})"
     if isinstance(study, Study) and known.get("truth_sha256") != study.truth_fingerprint():
         yield "with other masks as the truth"
+    yield from _other_settings(known, now)
+    if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
+        yield f"without {' and '.join(lacking)}"
+
+
+def _other_settings(known: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Yield with which other settings of the predictor a result was made."""
     if bool(known.get("flips")) != now["flips"]:
         yield f"{'without' if now['flips'] else 'with'} --flips"
     if (smallest := known.get("smallest_component", 0.0)) != now["smallest_component"]:
@@ -86,8 +93,6 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
     for name in ("threshold", "temperature"):
         if (before := known.get(name, now[name])) != now[name]:
             yield f"with a {name} of {before:g}"
-    if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
-        yield f"without {' and '.join(lacking)}"
 
 
 def _precision(known: dict[str, Any]) -> str:
