@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from threading import Event, Lock
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
 from builders import block, flair_of, make_mask, write_known_model, write_known_patient
 from gliomask.cli.app import main
-from gliomask.cli.predict import predict_found
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.evaluation.evaluate import evaluate
-from gliomask.inference.inputs import Inputs, find_inputs
-from gliomask.inference.own_results import UNFINISHED
 from gliomask.inference.predictor import Predictor
-from gliomask.reporting.loaded import Keep
-from gliomask.reporting.results import predict_study
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))
@@ -282,51 +274,3 @@ def test_results_are_never_put_among_the_slices(model: str, tmp_path: Path, caps
     assert predict(folder, "--model", model, "--out", tmp_path / "data", "--overwrite") == 1
     assert "masks replace no truth" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-def studies_of(root: Path, count: int) -> Inputs:
-    """Write so many patients of known slices and find them."""
-    for number in range(count):
-        write_known_patient(root, f"TCGA_CS_{number:04}_20000101", FOUND, FOUND)
-    return find_inputs([root], results=root / "out")
-
-
-def test_one_network_at_a_time_and_results_in_order(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two studies are in work at once, but the network, which takes all cores, has only one of them."""
-    found, predictor = studies_of(tmp_path / "data", 5), Predictor.load(model)
-    logits, busy, both = predictor.engine.logits, Lock(), Event()
-    under_way: list[int] = []
-
-    def watched(slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        assert busy.acquire(blocking=False)
-        try:
-            both.wait(0.05)
-            return logits(slices)
-        finally:
-            busy.release()
-
-    def counted(*arguments: Any, **options: Any) -> dict[str, Any]:
-        under_way.append(1)
-        if len(under_way) > 1:
-            both.set()
-        result = predict_study(*arguments, **options)
-        under_way.pop()
-        return result
-
-    monkeypatch.setattr(predictor.engine, "logits", watched)
-    monkeypatch.setattr("gliomask.reporting.results.predict_study", counted)
-    results = list(predict_found(found, predictor, tmp_path / "out", Keep(pictures=False)))
-    assert [result["study"] for result in results if isinstance(result, dict)] == [s.name for s in found.studies]
-    assert both.is_set()
-
-
-def test_studies_that_nobody_waits_for_are_not_begun(model: str, tmp_path: Path) -> None:
-    found = studies_of(tmp_path / "data", 6)
-    outcomes = predict_found(found, Predictor.load(model), tmp_path / "out", Keep(pictures=False))
-    assert isinstance(next(outcomes), dict)
-    outcomes.close()  # type: ignore[attr-defined]  # a generator
-    done = len(list((tmp_path / "out").glob("*/summary.json")))
-    assert 1 <= done <= 3
-    assert not list((tmp_path / "out").rglob(UNFINISHED))

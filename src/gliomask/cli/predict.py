@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -142,33 +141,17 @@ def _find(options: PredictOptions) -> Inputs:
 def predict_found(
     found: Inputs, predictor: Predictor, out: Path, keep: Keep
 ) -> Iterator[dict[str, Any] | tuple[str, str]]:
-    """Predict studies in their order; yield what came of each, or name and reason.
-
-    While one is in the network, the next is read, and of slices the one before is still being written. Volumes, which
-    may fill the memory, are written before the next is predicted.
-    """
-    from gliomask.inference.studies import Study
+    """Predict one study after the other, the next being read meanwhile; yield what came of each, or name and reason."""
     from gliomask.reporting.results import predict_study
 
-    def outcome(study: Study | VolumeStudy, reading: Future[Loaded] | None) -> dict[str, Any] | tuple[str, str]:
+    for study, reading in _read_ahead(found, predictor, out, keep):
         try:
             loaded = None if reading is None else reading.result()
-            return predict_study(study, predictor, out, keep, loaded=loaded)
+            result = predict_study(study, predictor, out, keep, loaded=loaded)
         except (DataError, OSError, MemoryError) as error:
-            return study.name, _reason(study.name, error, out)
-
-    at_once = 2 if all(isinstance(study, Study) for study in found.studies) else 1
-    pending: deque[Future[dict[str, Any] | tuple[str, str]]] = deque()
-    workers = ThreadPoolExecutor(at_once)
-    try:
-        for study, reading in _read_ahead(found, predictor, out, keep):
-            pending.append(workers.submit(outcome, study, reading))
-            if len(pending) >= at_once:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        workers.shutdown(cancel_futures=True)
+            yield study.name, _reason(study.name, error, out)
+        else:
+            yield result
 
 
 def _reason(name: str, error: Exception, out: Path) -> str:

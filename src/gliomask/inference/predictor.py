@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,7 @@ class Prediction:
 
 
 class Predictor:
-    """An exported model, ready to predict; several threads may share it.
+    """An exported model, ready to predict.
 
     Parameters
     ----------
@@ -95,7 +94,6 @@ class Predictor:
         if smallest_component is not None and not 0 <= smallest_component <= 1:
             raise UsageError(f"smallest_component is {smallest_component}; expected 0 to 1")
         self.engine, self.contract, self.flips, self.int8 = engine, contract, flips, int8
-        self._one_at_a_time = Lock()
         self.smallest_component = contract.smallest_component if smallest_component is None else smallest_component
 
     @classmethod
@@ -218,11 +216,10 @@ class Predictor:
         return probabilities, unlike(squares, self.contract.training.get("looks") or {})
 
     def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._one_at_a_time:  # a network takes all cores, and OpenVINO's requests hold one batch
-            logits = self.engine.logits(slices)
-            if not self.flips:
-                return logits
-            mirrored = self.engine.logits(np.ascontiguousarray(slices[..., ::-1]))[..., ::-1]
+        logits = self.engine.logits(slices)
+        if not self.flips:
+            return logits
+        mirrored = self.engine.logits(np.ascontiguousarray(slices[..., ::-1]))[..., ::-1]
         return np.asarray((logits + mirrored) / 2, np.float32)
 
     def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
