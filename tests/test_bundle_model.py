@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gliomask.cli.app import main
+from gliomask.data import naming
+from gliomask.data.cache import SliceCache
+from gliomask.data.index import build_index
 from gliomask.errors import UsageError
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
@@ -113,6 +119,24 @@ def test_a_bundled_model_gets_its_integers_without_its_run(folder: Path, bundled
     assert sum(one != other for one, other in zip(before, after, strict=True)) == 2
     with pytest.raises(UsageError, match="already"):
         add_integers.main([str(model), str(folder / "data"), "--card", str(card)])
+
+
+def test_integers_are_learned_from_trained_patients_alone(
+    folder: Path, bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that kept patients back for its test, those stay unseen."""
+    contract, index = read_contract(bundled / "small.json"), build_index(folder / "data")
+    left = {naming.person(index.patients[0].name)}
+    some = replace(contract, training=contract.training | {"trained_cases": sorted(left)})
+    asked: list[int] = []
+
+    def spy(cache: SliceCache, rows: NDArray[np.int64], **_: object) -> NDArray[np.float32]:
+        asked.extend(np.asarray(cache.patients)[rows].tolist())
+        return np.zeros((1, 3, 32, 32), np.float32)
+
+    monkeypatch.setattr(add_integers, "choose_examples", spy)
+    add_integers.examples_for(some, folder / "data")
+    assert set(asked) == {0}
 
 
 def test_integers_are_learned_from_the_training_data_alone(bundled: Path, tmp_path: Path) -> None:

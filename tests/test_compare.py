@@ -194,3 +194,11 @@ def test_different_rules_for_components_are_said(tmp_path: Path) -> None:
     assert caveats(read_models(runs[:2])) == []
     (said,) = caveats(read_models(runs))
     assert said.endswith("and the fraction differs: a 0, b unknown or 0, c 0.1")
+
+
+def test_another_precision_is_said(tmp_path: Path) -> None:
+    runs = [kept(tmp_path / name, shift) for name, shift in (("a", 0), ("b", 1))]
+    write_evaluation(evaluation(1), runs[1] / "test", {"precision": "float32"})
+    assert caveats(read_models(runs)) == []  # an earlier version computed in float32 and did not say so
+    write_evaluation(evaluation(1), runs[1] / "test", {"precision": "int8"})
+    assert caveats(read_models(runs)) == ["the networks were computed otherwise: a in float32, b in int8"]

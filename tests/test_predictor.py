@@ -402,6 +402,24 @@ def test_damaged_kept_network_is_made_anew(model: Path, kept_networks: Path, dam
     assert len(kept.read_bytes()) == len(whole)
 
 
+def test_no_home_directory_is_no_obstacle(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(engine_module, "cache_folder", homeless)
+    slices = np.ones((1, 3, SIDE, SIDE), np.float32)
+    assert load_engine(model, "openvino", precision="float32").logits(slices).shape == (1, SIDE, SIDE)
+
+
+def test_only_the_newest_networks_are_kept(
+    model: Path, kept_networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_KEPT", 2)
+    for number in range(4):
+        load_engine(write_known_model(tmp_path / str(number), cut=CUT + number), "openvino", precision="float32")
+    assert len(list(kept_networks.iterdir())) == 2
+
+
 def test_nowhere_to_keep_a_network_is_no_obstacle(model: Path, kept_networks: Path) -> None:
     kept_networks.parent.parent.joinpath("cache").write_text("a file where the folder should be")
     slices = np.ones((1, 3, SIDE, SIDE), np.float32)

@@ -144,7 +144,7 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         precision=options.precision,
         smallest_component=options.smallest_component,
     )
-    seen = asdict(view) | {"flips": options.flips, "precision": options.precision}
+    seen = asdict(view) | {"flips": options.flips}
     folds = CrossValidation(Path(model))
     if folds.exists():
         if options.subset not in {None, "test"}:
