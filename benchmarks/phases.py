@@ -86,9 +86,13 @@ class PhaseClock(Callback):
         if part == "forward":
             self._now["before_forward"] = self._starts["forward"] - self._starts["training_step"]
 
+    def steps(self, warmup: int) -> list[dict[str, float]]:
+        """Return the seconds of every part and of the whole step, step by step, without the first steps."""
+        return [_divide(step) for step in self._steps[warmup:]]
+
     def medians(self, warmup: int) -> dict[str, float]:
         """Return the median seconds of every part and of the whole step, without the first steps."""
-        steps = [_divide(step) for step in self._steps[warmup:]]
+        steps = self.steps(warmup)
         return {name: median(step[name] for step in steps) for name in (*PHASES, "whole")}
 
 
