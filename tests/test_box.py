@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gliomask.inference.components import without_small
-from gliomask.radiogenomics.components import count_components
 from gliomask.volumes.box import bounding_box
+from gliomask.volumes.components import count_components
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=3, max_dims=3, max_side=6))
 

@@ -316,11 +316,11 @@ def test_bfloat16_is_what_is_computed_with_amx(model: Path, monkeypatch: pytest.
 
 
 def test_bfloat16_is_refused_where_it_cannot_be_computed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openvino import Core
+    from gliomask.models.runtimes import import_openvino
 
     with pytest.raises(UsageError, match="expected --engine openvino or auto"):
         Predictor.load(model, engine="onnxruntime", precision="bfloat16")
-    if "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert Predictor.load(model, precision="bfloat16").engine.name == "OpenVINO, cpu, bfloat16"
     else:
         with pytest.raises(UsageError, match="does not multiply bfloat16"):

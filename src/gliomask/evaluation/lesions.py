@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from gliomask.evaluation.counts import check_masks
+from gliomask.volumes.components import label_components
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def count_lesions(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], *, sm
 
 def _components(mask: NDArray[np.bool_], other: NDArray[np.bool_], smallest: int) -> tuple[int, int]:
     """Return how many components of a mask have at least `smallest` voxels, and how many of these touch the other."""
-    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    labels, count = label_components(mask)
     counted = np.bincount(labels[mask], minlength=count + 1) >= smallest
     touched = np.bincount(labels[mask & other], minlength=count + 1) > 0
     return int(counted.sum()), int((counted & touched).sum())

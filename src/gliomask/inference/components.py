@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.volumes.box import bounding_box
+from gliomask.volumes.components import label_components
 
 
 def without_small(mask: NDArray[np.bool_], fraction: float) -> tuple[NDArray[np.bool_], int]:
@@ -28,10 +29,8 @@ def without_small(mask: NDArray[np.bool_], fraction: float) -> tuple[NDArray[np.
     """
     if not fraction or not mask.any():
         return mask, 0
-    from scipy import ndimage  # noqa: PLC0415 - slow to import, and many models keep all components
-
     box = bounding_box(mask)
-    labels, count = ndimage.label(mask[box], np.ones((3, 3, 3)))
+    labels, count = label_components(mask[box])
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     kept = (sizes > 0) & (sizes >= fraction * sizes.max())

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol, get_args
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.data.index_cache import cache_folder
-from gliomask.errors import MissingExtraError, ModelFileError, UsageError
+from gliomask.errors import ModelFileError, UsageError
 from gliomask.files import file_sha256, whole_file
+from gliomask.models.runtimes import import_onnxruntime, import_openvino
 
 INPUT, OUTPUT = "slices", "logits"
 _CPUINFO = Path("/proc/cpuinfo")
@@ -125,6 +125,7 @@ class OnnxEngine:
         batch_size: int = 8,
         threads: int = 0,
     ) -> None:
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -159,7 +160,7 @@ class OpenVinoEngine:
     def __init__(
         self, path: Path, *, precision: PredictionPrecision = "float32", batch_size: int = 8, threads: int = 0
     ) -> None:
-        core = _openvino_core()
+        core = import_openvino().Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise UsageError("this processor does not multiply bfloat16; expected --precision float32, int8 or auto")
         settings = {
@@ -193,10 +194,8 @@ def _compiled(core: Any, path: Path, settings: dict[str, Any]) -> Any:
     It is kept under everything that it depends on, behind its checksum, written whole or not at all, and made anew
     where it cannot be read.
     """
-    from openvino import get_version  # noqa: PLC0415 - see _openvino_core
-
     on = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    told = json.dumps([file_sha256(path), get_version(), *map(str, on), settings], sort_keys=True)
+    told = json.dumps([file_sha256(path), import_openvino().get_version(), *map(str, on), settings], sort_keys=True)
     name = f"{hashlib.sha256(told.encode()).hexdigest()}.blob"
     with suppress(OSError, RuntimeError):  # RuntimeError also where there is no home directory
         content = (cache_folder() / "openvino" / name).read_bytes()
@@ -221,17 +220,9 @@ def _check_names(path: Path, names: list[str]) -> None:
 
 def _cuda_provider() -> str:
     name = "CUDAExecutionProvider"
-    if name not in onnxruntime.get_available_providers():
+    if name not in import_onnxruntime().get_available_providers():
         raise UsageError("ONNX Runtime here knows no CUDA; expected the package onnxruntime-gpu instead of onnxruntime")
     return name
-
-
-def _openvino_core() -> Any:
-    try:
-        from openvino import Core  # noqa: PLC0415 - a large package that few need
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("openvino", "openvino") from error
-    return Core()
 
 
 def _has_openvino() -> bool:

@@ -1,4 +1,4 @@
-"""Connected components of a mask, and its cross-section with most tumour. Knows no feature and no spacing."""
+"""The largest component of a mask, and its cross-section with most tumour. Knows no feature and no spacing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from gliomask.volumes.box import bounding_box
+from gliomask.volumes.components import label_components
 
 
 def check_mask(mask: NDArray[np.bool_]) -> None:
@@ -26,27 +27,21 @@ def check_mask(mask: NDArray[np.bool_]) -> None:
 def largest_components(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the largest connected component as a mask of its own.
 
-    Voxels (pixels) that share a face, an edge or a corner are connected: 26-connected in a volume, 8-connected in a
-    slice. Components of equal size are all returned, because no choice among them would survive turning the volume.
+    Components of equal size are all returned, because no choice among them would survive turning the volume.
 
     Parameters
     ----------
     mask
-        bool, any number of axes.
+        (S, H, W) or (H, W) bool.
 
     Returns
     -------
     list of numpy.ndarray
         Masks of the same shape; none if the mask is empty.
     """
-    labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    labels, count = label_components(mask)
     sizes = np.bincount(labels[mask], minlength=count + 1)
     return [labels == label for label in np.flatnonzero((sizes == sizes.max()) & (sizes > 0))]
-
-
-def count_components(mask: NDArray[np.bool_]) -> int:
-    """Return how many components a mask has, connected as in `largest_components`."""
-    return int(ndimage.label(mask[bounding_box(mask)], np.ones((3,) * mask.ndim))[1])
 
 
 def largest_cross_sections(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
@@ -68,5 +63,4 @@ def cropped(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     mask
         bool, any number of axes, not empty.
     """
-    (box,) = ndimage.find_objects(mask.astype(np.uint8))
-    return np.pad(mask[box], 1)
+    return np.pad(mask[bounding_box(mask)], 1)

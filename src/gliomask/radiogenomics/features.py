@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gliomask.data.index import DatasetIndex, PatientRecord
-from gliomask.radiogenomics.components import check_mask, count_components, cropped, largest_components
+from gliomask.radiogenomics.components import check_mask, cropped, largest_components
 from gliomask.radiogenomics.descriptors import describe
 from gliomask.radiogenomics.mesh import VOXELS, Spacing
 from gliomask.radiogenomics.shape import SHORTEST, asd, ellipsoid_ratio, mf
+from gliomask.volumes.components import count_components
 from gliomask.volumes.slices import read_mask
 
 Components = Literal["all", "largest"]

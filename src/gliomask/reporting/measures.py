@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gliomask.inference.predictor import Prediction
 from gliomask.volumes.box import bounding_box
+from gliomask.volumes.components import count_components, label_components
 
 if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
@@ -56,8 +57,6 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
     if not voxels:
         nothing = None if spacing is None else 0.0
         return Measures(0, 0, nothing, 0, prediction.left_out, nothing, None)
-    from gliomask.radiogenomics.components import count_components  # noqa: PLC0415 - slow to import
-
     return Measures(
         voxels,
         int(mask.any(axis=(1, 2)).sum()),
@@ -75,7 +74,7 @@ def _diameter(mask: NDArray[np.bool_], spacing: Spacing) -> float:
 
     from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415 - slower still
 
-    labels, _ = ndimage.label(mask[bounding_box(mask)], np.ones((3, 3, 3)))
+    labels, _ = label_components(mask[bounding_box(mask)])
     parts = [(_diagonal(box, spacing), number, box) for number, box in enumerate(ndimage.find_objects(labels), start=1)]
     largest = 0.0
     for diagonal, number, box in sorted(parts, key=lambda part: -part[0]):

@@ -8,7 +8,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
@@ -20,6 +19,7 @@ from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.models.int8 import quantise
+from gliomask.models.runtimes import import_onnxruntime
 from gliomask.training.beginning import beginning_of
 from gliomask.training.environment import versions
 from gliomask.training.learned import Learned
@@ -128,7 +128,7 @@ def with_integers(exported: bytes, examples: NDArray[np.float32]) -> bytes:
 
 def _probabilities(network: bytes, examples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (S, 1, size, size) probabilities of an ONNX file."""
-    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(network, providers=["CPUExecutionProvider"])
     batches = (examples[start : start + _AT_ONCE] for start in range(0, len(examples), _AT_ONCE))
     logits = np.concatenate([session.run(["logits"], {"slices": batch})[0] for batch in batches])
     return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
