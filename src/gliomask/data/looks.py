@@ -106,14 +106,15 @@ def _describe(flair: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     if bright.mean() < _LEAST_AREA:
         return None
     plane = flair.astype(np.float64)
-    level = plane[bright].mean()
-    steps = np.concatenate([np.abs(np.diff(plane, axis=axis))[_both(bright, axis)] for axis in (0, 1)])
+    values = plane[bright]
+    level = values.mean()
+    steps = np.abs(np.concatenate([np.diff(plane, axis=axis)[_both(bright, axis)] for axis in (0, 1)]))
     edge = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
     return np.array(
         [
             bright.mean(),
-            _correlation(plane, plane[:, ::-1]),
-            plane[bright].std() / level,
+            _symmetry(plane),
+            values.std() / level,
             steps.mean() / level if len(steps) else 0.0,
             edge.mean(),
         ]
@@ -125,7 +126,8 @@ def _both(bright: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     return bright[1:] & bright[:-1] if axis == 0 else bright[:, 1:] & bright[:, :-1]
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    first, second = one - one.mean(), other - other.mean()
-    size = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / size) if size else 0.0
+def _symmetry(plane: NDArray[np.float64]) -> float:
+    """Return the correlation of a slice with its mirror image."""
+    away = plane - plane.mean()
+    size = (away * away).sum()
+    return float((away * away[:, ::-1]).sum() / size) if size else 0.0
