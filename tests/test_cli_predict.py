@@ -274,3 +274,20 @@ def test_results_are_never_put_among_the_slices(model: str, tmp_path: Path, caps
     assert predict(folder, "--model", model, "--out", tmp_path / "data", "--overwrite") == 1
     assert "masks replace no truth" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("linked", ["the folder", "the slices"])
+def test_links_to_slices_do_not_hide_where_those_lie(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], linked: str
+) -> None:
+    folder = write_known_patient(tmp_path / "data", "case", FOUND, FOUND)
+    link = tmp_path / "links" / "case"
+    link.mkdir(parents=True)
+    if linked == "the folder":
+        link.rmdir()
+        link.symlink_to(folder, target_is_directory=True)
+    else:
+        for path in folder.iterdir():
+            (link / path.name).symlink_to(path)
+    assert predict(link, "--model", model, "--out", tmp_path / "data", "--overwrite") > 0
+    assert "masks replace no truth" in capsys.readouterr().err

@@ -33,8 +33,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield part
         part.chmod(mode)  # some writers make files that only their owner can read
         part.replace(path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
 
 
 def file_sha256(path: Path) -> str:

@@ -54,7 +54,7 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
         study cannot be read.
     """
     folder = out / study.name
-    if isinstance(study, Study) and folder.resolve() in {item.image.resolve().parent for item in study.slices}:
+    if isinstance(study, Study) and folder.resolve() in _homes(study):
         raise UsageError(f"{folder} holds the slices themselves; expected another --out, where masks replace no truth")
     if keep.overwrite or not (folder / SUMMARY).is_file():
         return None
@@ -66,6 +66,13 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     if not all((folder / name).is_file() for name in known["masks"]):
         return None
     return known | {"skipped": True, "folder": str(folder)}
+
+
+def _homes(study: Study) -> set[Path]:
+    """Return the folders in which the slices lie, and those of the files that they are links to."""
+    images = [item.image for item in study.slices]
+    folders = {image.parent for image in images}  # few: to follow every link of every path takes long
+    return {folder.resolve() for folder in folders} | {image.resolve().parent for image in images if image.is_symlink()}
 
 
 def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: Predictor, keep: Keep) -> Iterator[str]:
