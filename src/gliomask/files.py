@@ -25,10 +25,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be made or written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        part.touch()
+        try:
+            part.touch()
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()
         mode = part.stat().st_mode
         yield part
         part.chmod(mode)  # some writers make files that only their owner can read

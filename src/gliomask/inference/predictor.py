@@ -211,8 +211,9 @@ class Predictor:
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
         squares = fit.images(images)
         logits = fit.back(self._logits(self._network_input(squares)))
-        scaled = np.clip(logits / np.float32(self.contract.temperature), -30, 30)
-        probabilities = (1 / (1 + np.exp(-scaled))).astype(np.float32)
+        scaled = np.clip(logits / np.float32(-self.contract.temperature), -30, 30)
+        probabilities = np.exp(scaled, out=scaled)  # in place: fresh memory costs as much
+        np.reciprocal(np.add(probabilities, 1, out=probabilities), out=probabilities)
         return probabilities, unlike(squares, self.contract.training.get("looks") or {})
 
     def _logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
