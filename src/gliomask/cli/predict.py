@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.reporting.loaded import Keep
     from gliomask.reporting.results_table import require_own_table, write_table
 
-    printer = Printer(options)
+    printer, start = Printer(options), time.perf_counter()
     predictor = Predictor.load(
         options.model,
         engine=options.engine,
@@ -111,6 +112,9 @@ def main(arguments: Sequence[str]) -> int:
     finally:  # an interrupted call leaves a table of what is complete
         if results or (failures and options.out.is_dir()):
             write_table(options.out, results, failures)
+    if options.flips:
+        spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
+        printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
     printer.result({"studies": results, "failed": len(failures), "errors": [error for _, error in failures]})
     return 1 if failures else 0
 

@@ -5,6 +5,7 @@ Everything it needs to know about a model comes from model.json. Knows nothing o
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ class Predictor:
             raise UsageError(f"smallest_component is {smallest_component}; expected 0 to 1")
         self.engine, self.contract, self.flips, self.int8 = engine, contract, flips, int8
         self.smallest_component = contract.smallest_component if smallest_component is None else smallest_component
+        self.mirrored_seconds = 0.0
+        """Seconds that the mirror images have taken so far: what `flips` costs."""
 
     @classmethod
     def load(  # noqa: PLR0913 - all but the first by name
@@ -220,8 +223,11 @@ class Predictor:
         logits = self.engine.logits(slices)
         if not self.flips:
             return logits
+        start = time.perf_counter()
         mirrored = self.engine.logits(np.ascontiguousarray(slices[..., ::-1]))[..., ::-1]
-        return np.asarray((logits + mirrored) / 2, np.float32)
+        mean = np.asarray((logits + mirrored) / 2, np.float32)
+        self.mirrored_seconds += time.perf_counter() - start
+        return mean
 
     def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         kind: NormalisationName = "imagenet" if self.contract.normalisation == "imagenet" else "volume"
