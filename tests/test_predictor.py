@@ -22,6 +22,7 @@ from gliomask.inference import engine as engine_module
 from gliomask.inference.engine import load_engine
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
+from gliomask.models.runtimes import import_openvino
 
 
 @pytest.fixture(scope="module")
@@ -316,8 +317,6 @@ def test_bfloat16_is_what_is_computed_with_amx(model: Path, monkeypatch: pytest.
 
 
 def test_bfloat16_is_refused_where_it_cannot_be_computed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gliomask.models.runtimes import import_openvino
-
     with pytest.raises(UsageError, match="expected --engine openvino or auto"):
         Predictor.load(model, engine="onnxruntime", precision="bfloat16")
     if "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -369,8 +368,7 @@ def kept_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_openvino_compiles_once(model: Path, kept_networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import openvino
-
+    openvino = import_openvino()
     compiled = []
     compile_model = openvino.Core.compile_model
 

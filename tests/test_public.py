@@ -81,7 +81,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_prediction_needs_no_pytorch() -> None:
-    loaded = loaded_after("import gliomask; gliomask.build_index, gliomask.Predictor.load()")
+    loaded = loaded_after("import gliomask; gliomask.build_index, gliomask.Predictor.load(engine='onnxruntime')")
     assert "onnxruntime" in loaded
     assert not loaded & {"torch", "lightning", "pandas", "matplotlib", "scipy", "skimage"}
 

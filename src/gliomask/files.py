@@ -27,11 +27,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        try:
-            part.touch()
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.touch()
+        part.touch()
+    except (FileNotFoundError, NotADirectoryError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    try:
         mode = part.stat().st_mode
         yield part
         part.chmod(mode)  # some writers make files that only their owner can read

@@ -46,7 +46,7 @@ class EvaluateOptions(OutputOptions):
     flair_alone: Flag = False
     """Replace pre- and post-contrast T1 by FLAIR, as for a patient who has nothing else."""
     flips: Flag = False
-    """Predict every slice mirrored as well and average, in twice the time."""
+    """Predict every slice mirrored as well and average, in twice the time of the network."""
     smallest_component: float | None = None
     """Leave connected parts of a predicted mask out that have fewer voxels than this fraction of the largest part's: 0
     keeps all, 1 only the largest. What the model asks for if not given."""

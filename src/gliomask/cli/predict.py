@@ -53,7 +53,7 @@ class PredictOptions(OutputOptions):
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
     flips: Flag = False
-    """Predict every slice mirrored as well and average, for twice the time."""
+    """Predict every slice mirrored as well and average, for twice the time of the network."""
     smallest_component: float | None = None
     """Leave connected parts of a mask out that have fewer voxels than this fraction of the largest part's: 0 keeps all,
     1 only the largest. What the model asks for if not given."""
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     finally:  # an interrupted call leaves a table of what is complete
         if results or (failures and options.out.is_dir()):
             write_table(options.out, results, failures)
-    if options.flips:
+    if predictor.mirrored_seconds:
         spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
         printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
     printer.result({"studies": results, "failed": len(failures), "errors": [error for _, error in failures]})

@@ -70,7 +70,8 @@ class Predictor:
     contract
         What model.json says.
     flips
-        Whether the mean logits of every slice and of its left-right mirror image are taken, in twice the time.
+        Whether the mean logits of every slice and of its left-right mirror image are taken, in twice the time of the
+        network.
     smallest_component
         Components of fewer voxels than this fraction of the largest one's are left out, 0 (none) to 1; None: what the
         model asks for.

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from gliomask.errors import ModelFileError
+from gliomask.models.runtimes import import_onnxruntime
 
 __all__ = ["quantise"]
 
@@ -42,6 +41,22 @@ def quantise(exported: bytes, examples: NDArray[np.float32]) -> bytes:
     ModelFileError
         If the file is damaged, or the network cannot be quantised.
     """
+    import_onnxruntime()
+    from onnxruntime.quantization import (  # noqa: PLC0415 - not before the line above
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
+        batches = _batches(examples)
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(self.batches, None)
+
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)  # the quantiser warns of what has been done: folding before it
@@ -54,7 +69,7 @@ def quantise(exported: bytes, examples: NDArray[np.float32]) -> bytes:
             quantize_static(
                 folded,
                 small,
-                _Reader(examples),
+                Reader(),
                 quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
@@ -72,15 +87,6 @@ def quantise(exported: bytes, examples: NDArray[np.float32]) -> bytes:
         logger.setLevel(level)
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
-    def __init__(self, examples: NDArray[np.float32]) -> None:
-        self._batches = self._batched(examples)
-
-    @staticmethod
-    def _batched(examples: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(examples), _AT_ONCE):
-            yield {"slices": examples[start : start + _AT_ONCE]}
-
-    def get_next(self) -> dict[str, Any] | None:
-        """Return the next batch, None after the last."""
-        return next(self._batches, None)
+def _batches(examples: NDArray[np.float32]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(examples), _AT_ONCE):
+        yield {"slices": examples[start : start + _AT_ONCE]}

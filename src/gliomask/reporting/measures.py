@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gliomask.inference.predictor import Prediction
 from gliomask.volumes.box import bounding_box
-from gliomask.volumes.components import count_components, label_components
+from gliomask.volumes.components import label_components
 
 if TYPE_CHECKING:  # brings SciPy
     from gliomask.evaluation.surfaces import Spacing
@@ -57,24 +57,24 @@ def measure(prediction: Prediction, spacing: Spacing | None) -> Measures:
     if not voxels:
         nothing = None if spacing is None else 0.0
         return Measures(0, 0, nothing, 0, prediction.left_out, nothing, None)
+    labels, count = label_components(mask[bounding_box(mask)])
     return Measures(
         voxels,
         int(mask.any(axis=(1, 2)).sum()),
         None if spacing is None else float(voxels * np.prod(spacing) / 1000),
-        count_components(mask),
+        count,
         prediction.left_out,
-        None if spacing is None else _diameter(mask, spacing),
+        None if spacing is None else _diameter(labels, spacing),
         float(prediction.probabilities[mask].mean()),
     )
 
 
-def _diameter(mask: NDArray[np.bool_], spacing: Spacing) -> float:
+def _diameter(labels: NDArray[np.int32], spacing: Spacing) -> float:
     """Return the largest diameter of a component; those whose box is too small to have it are not looked at."""
     from scipy import ndimage  # noqa: PLC0415 - slow to import
 
     from gliomask.radiogenomics.descriptors import describe  # noqa: PLC0415 - slower still
 
-    labels, _ = label_components(mask[bounding_box(mask)])
     parts = [(_diagonal(box, spacing), number, box) for number, box in enumerate(ndimage.find_objects(labels), start=1)]
     largest = 0.0
     for diagonal, number, box in sorted(parts, key=lambda part: -part[0]):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from gliomask.volumes.components import label_components
 from gliomask.volumes.phantom_fields import HEIGHT, Array, Frame, Point, SmoothField, bump, smooth_step, soft
 from gliomask.volumes.phantom_head import Slice, Tissue
 
@@ -130,7 +131,7 @@ def drop_crumbs(fraction: Array) -> Array:
     (S, H, W) float32
         Zero around each 26-connected piece (of at least 0.5) with less than a twentieth of the voxels of the largest.
     """
-    labels, count = ndimage.label(fraction >= 0.5, _CONNECTED)
+    labels, count = label_components(fraction >= 0.5)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     crumbs = (sizes < _SMALLEST_PIECE * sizes.max()) & (sizes > 0)
