@@ -30,3 +30,10 @@ def test_a_private_writer_does_not_make_a_private_file(tmp_path: Path) -> None:
         part.write_text("x")
         part.chmod(0o600)
     assert (tmp_path / "new" / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_is_a_file_is_what_the_error_names(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="File exists") as caught, whole_file(tmp_path / "file" / "a"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file")
