@@ -19,7 +19,7 @@ from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
 from gliomask.models.registry import build_model
-from gliomask.training import environment, precision
+from gliomask.training import environment, export, precision
 from gliomask.training.callbacks import RunWriter, overlays
 from gliomask.training.loading import example_positions, fits
 from gliomask.training.module import (
@@ -328,3 +328,18 @@ def test_an_absent_package_or_checkout_is_said_to_be_absent(monkeypatch: pytest.
     described = environment.describe_environment()
     assert described["versions"]["no-such-package"] == "absent"
     assert described["git_commit"] is None
+
+
+def test_exported_network_is_compared_without_overflow_however_sure_it_is() -> None:
+    from onnx import TensorProto, helper
+
+    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["S", 3, 4, 4]) for name in ("slices", "logits")]
+    times = helper.make_tensor("times", TensorProto.FLOAT, [1], [500.0])
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["slices", "times"], ["logits"])], "sure", *[[t] for t in tensors], [times]
+    )
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    examples = np.stack([np.full((3, 4, 4), sign, np.float32) for sign in (-1, 0, 1)])
+    probabilities = export._probabilities(network, examples)
+    assert probabilities.dtype == np.float32
+    assert np.array_equal(probabilities[:, 0, 0, 0], np.array([0.0, 0.5, 1.0], np.float32))

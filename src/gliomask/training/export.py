@@ -131,7 +131,7 @@ def _probabilities(network: bytes, examples: NDArray[np.float32]) -> NDArray[np.
     session = import_onnxruntime().InferenceSession(network, providers=["CPUExecutionProvider"])
     batches = (examples[start : start + _AT_ONCE] for start in range(0, len(examples), _AT_ONCE))
     logits = np.concatenate([session.run(["logits"], {"slices": batch})[0] for batch in batches])
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return np.asarray(torch.from_numpy(logits).sigmoid())  # NumPy has no function that takes any logit
 
 
 def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
