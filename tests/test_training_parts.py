@@ -333,11 +333,12 @@ def test_an_absent_package_or_checkout_is_said_to_be_absent(monkeypatch: pytest.
 def test_exported_network_is_compared_without_overflow_however_sure_it_is() -> None:
     from onnx import TensorProto, helper
 
-    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["S", 3, 4, 4]) for name in ("slices", "logits")]
-    times = helper.make_tensor("times", TensorProto.FLOAT, [1], [500.0])
-    graph = helper.make_graph(
-        [helper.make_node("Mul", ["slices", "times"], ["logits"])], "sure", *[[t] for t in tensors], [times]
+    given, answer = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["S", 3, 4, 4]) for name in ("slices", "logits")
     )
+    times = helper.make_tensor("times", TensorProto.FLOAT, [1], [500.0])
+    node = helper.make_node("Mul", ["slices", "times"], ["logits"])
+    graph = helper.make_graph([node], "sure", [given], [answer], [times])
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
     examples = np.stack([np.full((3, 4, 4), sign, np.float32) for sign in (-1, 0, 1)])
     probabilities = export._probabilities(network, examples)
