@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, cold, equality, gpu, layers, measures, page, predict, training
+from benchmarks import breakdown, cold, doors, equality, gpu, layers, measures, page, predict, training
 from benchmarks.data import Case, repeated
 from benchmarks.machine import matmul_peak
 from benchmarks.measure import Budget, Stopwatch, summary
@@ -372,6 +372,16 @@ def test_script_that_prediction_is_measured_against_does_the_same_work(tmp_path:
     both = sum(int((ours[name] & theirs[name]).sum()) for name in ours)
     all_of_them = sum(int(mask.sum()) for mask in (*ours.values(), *theirs.values()))
     assert 2 * both / all_of_them > 0.97
+
+
+def test_doors_are_compared_in_pairs(tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "data", patients=2)
+    found = run(doors.main, tmp_path / "doors.json", str(tmp_path / "data"), "--every", "2")
+    assert len(found) == 6
+    assert found["float32, onnxruntime / float32, openvino"]["lowest"] >= 0.999
+    assert found["int8, onnxruntime / int8, openvino"]["mean"] >= 0.999
+    assert found["float32, onnxruntime / int8, onnxruntime"]["pooled"] < 1  # another network
+    assert found["float32, onnxruntime / int8, onnxruntime"]["below"] == 1
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from gliomask.reporting.results import predict_study
 from gliomask.training import export as exporting
 from gliomask.training.examples import examples
 from gliomask.training.run_folder import RunFolder
+from gliomask.volumes.phantom import simulate_patient
 from tiny_runs import tiny_index
 
 SIZE = 32
@@ -74,6 +75,30 @@ def test_engines_agree_on_integers(run: RunFolder, index: DatasetIndex) -> None:
     assert (first.name, second.name) == ("ONNX Runtime, cpu, int8", "OpenVINO, cpu, int8")
     expected = first.logits(slices)
     assert np.abs(second.logits(slices) - expected).mean() < 0.05 * expected.std()
+
+
+def test_a_sum_is_rounded_once(run: RunFolder) -> None:
+    """What a convolution adds to a shortcut stays unrounded, or OpenVINO and ONNX Runtime compute different sums."""
+    import onnx
+
+    graph = onnx.load(run.int8).graph
+    maker = {output: node for node in graph.node for output in node.output}
+    sums = [sorted(maker[name].op_type for name in node.input) for node in graph.node if node.op_type == "Add"]
+    assert sums == [["Conv", "DequantizeLinear"]] * 8  # of ResNet18
+    used = {name for node in graph.node for name in node.input}
+    assert {constant.name for constant in graph.initializer} <= used
+
+
+def test_masks_of_integers_are_the_same_from_both_engines() -> None:
+    """Of the model that comes with the package."""
+    predictors = [Predictor.load(engine=engine, precision="int8") for engine in ("onnxruntime", "openvino")]
+    found = []
+    for number in (1, 2, 3):
+        images = simulate_patient(number, seed=5, slices=16).image
+        one, other = (each.predict(images).mask for each in predictors)
+        assert one.any()
+        found.append(2 * (one & other).sum() / (one.sum() + other.sum()))
+    assert np.mean(found) >= 0.999
 
 
 def test_predictor_takes_the_file_it_is_asked_for(run: RunFolder, index: DatasetIndex) -> None:

@@ -1,4 +1,4 @@
-"""Give a model that comes with the package its network with 8-bit integers, where the run that made it is gone.
+"""Give a model that comes with the package its network with 8-bit integers (anew), where the run that made it is gone.
 
 python -m tools.add_integers NAME DATA
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +24,14 @@ from gliomask.data.cache import open_cache
 from gliomask.data.index import build_index
 from gliomask.errors import UsageError
 from gliomask.files import whole_file
-from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.models.trained import contract_of, find_model, int8_of
 from gliomask.training.environment import describe_environment
 from gliomask.training.examples import choose_examples
 from gliomask.training.export import with_integers
-from tools.bundle_model import CARD, slices_per_second
+from tools.bundle_model import CARD, speeds
 
-FILE, SPEED = "computed in float32 |\n", "ONNX Runtime |\n"
+FILE, SPEED = "| file |", "| speed |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,19 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--card", type=Path, default=CARD, help="the card in the documentation")
     options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     model, contract = find_model(options.name), contract_of(options.name)
-    if contract.int8_sha256 is not None:
-        raise UsageError(f"{options.name} has its network with 8-bit integers already")
     small = with_integers(model.read_bytes(), examples_for(contract, options.data))
     with whole_file(int8_of(model)) as part:
         part.write_bytes(small)
     contract = replace(contract, int8_sha256=hashlib.sha256(small).hexdigest())
     write_contract(contract, model.with_suffix(".json"))
-    predictors = (Predictor.load(model, engine="onnxruntime", precision=kind) for kind in ("float32", "int8"))
-    whole_speed, speed = (round(slices_per_second(each), 1) for each in predictors)
-    told = {"slices_per_second": whole_speed, "slices_per_second_int8": speed}
+    told = speeds(model, int8=True)
     write_contract(replace(contract, scores=contract.scores | told), model.with_suffix(".json"))
     card = model.with_suffix(".md").read_text(encoding="utf-8")
-    lines = [_told(line, whole_speed, speed) for line in card.splitlines(keepends=True)]
+    lines = [_told(line, told) for line in card.splitlines(keepends=True)]
     for path in (model.with_suffix(".md"), options.card):
         with whole_file(path) as part:
             part.write_text("".join(lines), encoding="utf-8")
@@ -82,15 +77,16 @@ def examples_for(contract: ModelContract, data: Path) -> NDArray[np.float32]:
     return choose_examples(cache, rows, normalisation=normalisation, seed=seed)
 
 
-def _told(line: str, whole_speed: float, speed: float) -> str:
+def _told(line: str, told: Mapping[str, float]) -> str:
     """Return a line of the card with what is to be said of 8-bit integers."""
-    if line.startswith("| file |") and line.endswith(FILE):
-        return line.removesuffix(" |\n") + "; beside it one with 8-bit integers for `--precision int8` |\n"
-    if line.startswith("| speed |") and line.endswith(SPEED):
+    if line.startswith(FILE):
+        file = line.partition(";")[0].rstrip(" |\n")
+        return f"{file}; beside it one with 8-bit integers for `--precision int8` |\n"
+    if line.startswith(SPEED):
         here = describe_environment()
         return (
-            f"| speed | {whole_speed} slices of 256 x 256 a second, {here['cores']} cores ({here['processor']}), "
-            f"ONNX Runtime; {speed} with 8-bit integers |\n"
+            f"{SPEED} {told['slices_per_second']} slices of 256 x 256 a second, {here['cores']} cores "
+            f"({here['processor']}), ONNX Runtime; {told['slices_per_second_int8']} with 8-bit integers, OpenVINO |\n"
         )
     return line
 
