@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,12 +13,14 @@ from typing import NoReturn, get_args
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from builders import block, make_mask, tiny_dataset, write_known_model, write_known_patient
 from gliomask import __version__, errors
 from gliomask.cli import models
 from gliomask.cli.app import COMMANDS, main
 from gliomask.config import ModelName
+from gliomask.inference.engine import OnnxEngine
 from gliomask.models.catalogue import ALIASES
 from gliomask.volumes.slices import write_mask
 
@@ -275,6 +278,29 @@ def test_quiet_commands_print_nothing(
                 ["evaluate", data, "--model", model, "--subset", "all"]]  # fmt: skip
     assert [main([*command, "--quiet"]) for command in commands] == [0] * 5
     assert capfd.readouterr() == ("", "")
+
+
+def test_scores_with_mirror_images_are_kept_apart_and_tell_their_cost(
+    known: tuple[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = OnnxEngine.logits
+
+    def slow(engine: OnnxEngine, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(0.2)
+        return logits(engine, slices)
+
+    monkeypatch.setattr(OnnxEngine, "logits", slow)
+    data, model = known
+    told = {}
+    for folder, option in (("all", ()), ("all-flips", ("--flips",))):
+        assert main(["evaluate", data, "--model", model, "--subset", "all", *option]) == 0
+        summary = json.loads((Path(model).parent / folder / "summary.json").read_text())
+        assert summary["view"]["flips"] == bool(option)
+        told[folder] = (summary["scores"], re.findall(r"slices took ([0-9.]+) of ([0-9.]+) s", capfd.readouterr().out))
+    (plain, nothing), (mirrored, ((cost, spent),)) = told.values()
+    assert nothing == []
+    assert plain == mirrored  # the model looks at each pixel alone
+    assert 0.2 <= float(cost) <= float(spent) - 0.2
 
 
 def test_commands_for_machines_print_one_object(

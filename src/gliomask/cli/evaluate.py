@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gliomask.evaluation.evaluate import MaskSource
     from gliomask.evaluation.results import Evaluation
     from gliomask.evaluation.subsets import Subset
+    from gliomask.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +80,19 @@ def main(arguments: Sequence[str]) -> int:
 
     printer = Printer(options)
     index = printer.read_index(options.data)
-    source, subset, facts = _of_masks(options, index) if options.masks else _of_model(options, index)
+    source, subset, facts, predictors = _of_masks(options, index) if options.masks else _of_model(options, index)
     out = options.out or _default_folder(options)
     if options.masks is not None and _would_remove(out / MASKS, options.masks):
         raise UsageError(f"--out {out} is where the masks that are to be scored were kept; choose another --out")
+    start = time.perf_counter()
     keep = room_for_masks(out, keep=options.masks is None and not options.no_masks)
     with printer.progress("evaluating") as progress:
         evaluation = evaluate(
             source, index, subset.positions, spacing=options.spacing, masks_to=keep, progress=progress
         )
+    if options.flips:
+        spent, cost = time.perf_counter() - start, sum(each.mirrored_seconds for each in predictors)
+        printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
     facts |= data_facts(index, subset) | {"spacing": options.spacing}
     facts["masks"] = MASKS if keep is not None else facts.get("masks")
     if options.masks is not None and not (evaluation.counts.fp + evaluation.counts.fn).any():
@@ -129,7 +135,9 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError(f"spacing is {options.spacing}; expected three distances above 0, in mm")
 
 
-def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource, Subset, dict[str, Any]]:
+def _of_model(
+    options: EvaluateOptions, index: DatasetIndex
+) -> tuple[MaskSource, Subset, dict[str, Any], list[Predictor]]:
     from gliomask.evaluation.evaluate import PredictedMasks, View
     from gliomask.evaluation.runs import model_facts
     from gliomask.evaluation.subsets import choose_subset, out_of_fold
@@ -154,15 +162,17 @@ def _of_model(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         predictors = {run.path: load(run.path) for run in folds.runs()}
         facts = model_facts(list(predictors.values()), "out-of-fold", folds.name)
         masks = PredictedMasks(lambda patient: predictors[run_of[patient.name].path], view)
-        return masks, subset, facts | {"view": seen}
+        return masks, subset, facts | {"view": seen}, list(predictors.values())
     predictor = load(model)
     name = options.subset or ("test" if Path(model).is_dir() else "unseen")
     subset = choose_subset(index, model, name)
     facts = model_facts([predictor], name) | {"view": seen}
-    return PredictedMasks(lambda _: predictor, view), subset, facts
+    return PredictedMasks(lambda _: predictor, view), subset, facts, [predictor]
 
 
-def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource, Subset, dict[str, Any]]:
+def _of_masks(
+    options: EvaluateOptions, index: DatasetIndex
+) -> tuple[MaskSource, Subset, dict[str, Any], list[Predictor]]:
     from gliomask.evaluation.evaluate import GivenMasks, patients_at
     from gliomask.evaluation.masks import MaskFolder
     from gliomask.evaluation.subsets import choose_subset
@@ -191,7 +201,7 @@ def _of_masks(options: EvaluateOptions, index: DatasetIndex) -> tuple[MaskSource
         "smallest_component": None,
         "masks": where,
     }
-    return GivenMasks(folder), subset, facts
+    return GivenMasks(folder), subset, facts, []
 
 
 def _default_folder(options: EvaluateOptions) -> Path:
