@@ -5,10 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+
+from gliomask.inference.engine import OnnxEngine
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # so that tests can import builders
@@ -30,6 +35,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from the cache folder of the person who runs them."""
     monkeypatch.setenv("GLIOMASK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def slow_engine(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Let each call of a network take so many seconds more, and return them."""
+    logits, seconds = OnnxEngine.logits, 0.3
+
+    def slow(engine: OnnxEngine, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(seconds)
+        return logits(engine, slices)
+
+    monkeypatch.setattr(OnnxEngine, "logits", slow)
+    return seconds
 
 
 @pytest.fixture(scope="session")

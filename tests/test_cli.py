@@ -13,14 +13,12 @@ from typing import NoReturn, get_args
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from builders import block, make_mask, tiny_dataset, write_known_model, write_known_patient
 from gliomask import __version__, errors
 from gliomask.cli import models
 from gliomask.cli.app import COMMANDS, main
 from gliomask.config import ModelName
-from gliomask.inference.engine import OnnxEngine
 from gliomask.models.catalogue import ALIASES
 from gliomask.volumes.slices import write_mask
 
@@ -281,15 +279,8 @@ def test_quiet_commands_print_nothing(
 
 
 def test_scores_with_mirror_images_are_kept_apart_and_tell_their_cost(
-    known: tuple[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    known: tuple[str, str], capfd: pytest.CaptureFixture[str], slow_engine: float
 ) -> None:
-    logits = OnnxEngine.logits
-
-    def slow(engine: OnnxEngine, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        time.sleep(0.2)
-        return logits(engine, slices)
-
-    monkeypatch.setattr(OnnxEngine, "logits", slow)
     data, model = known
     told = {}
     for folder, option in (("all", ()), ("all-flips", ("--flips",))):
@@ -300,7 +291,7 @@ def test_scores_with_mirror_images_are_kept_apart_and_tell_their_cost(
     (plain, nothing), (mirrored, ((cost, spent),)) = told.values()
     assert nothing == []
     assert plain == mirrored  # the model looks at each pixel alone
-    assert 0.2 <= float(cost) <= float(spent) - 0.2
+    assert slow_engine <= float(cost) <= float(spent) - slow_engine
 
 
 def test_commands_for_machines_print_one_object(
