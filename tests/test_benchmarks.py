@@ -378,9 +378,8 @@ def test_doors_are_compared_in_pairs(tmp_path: Path) -> None:
     write_phantoms(tmp_path / "data", patients=2)
     out = tmp_path / "doors.json"
     command = [sys.executable, "-m", "benchmarks.doors", str(tmp_path / "data"), "--every", "2", "--out", str(out)]
-    subprocess.run(
-        command, check=True, capture_output=True, cwd=Path(__file__).resolve().parent.parent
-    )  # OpenVINO stays out of this process
+    here = Path(__file__).resolve().parent.parent  # OpenVINO stays out of this process: docs/experiments.md, 2026-11-28
+    subprocess.run(command, check=True, capture_output=True, cwd=here)
     found = json.loads(out.read_text())["results"]
     assert len(found) == 6
     assert found["float32, onnxruntime / float32, openvino"]["lowest"] >= 0.999
