@@ -148,7 +148,8 @@ def comparison(models: Sequence[Model], docs: Path, figures: str) -> list[str]:
 def _origin(model: Model) -> str:
     """Say in a line how a model was trained."""
     run = next((run for run in (model.folder.parent, model.folder.parent / "fold0") if _is_run(run)), None)
-    return f"* {model.name}: {model.folder if run is None else _origin_of(run)}"
+    known = run is not None and model.config is not None  # masks of another program may lie in a run's folder
+    return f"* {model.name}: {_origin_of(run) if known else model.folder}"
 
 
 def _is_run(folder: Path) -> bool:

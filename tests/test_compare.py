@@ -53,6 +53,14 @@ def kept(folder: Path, shift: int, **options: int | str) -> Path:
     return folder
 
 
+def test_masks_of_another_program_have_no_network(tmp_path: Path) -> None:
+    run = kept(tmp_path / "run", 1)
+    write_evaluation(evaluation(2), run / "other", {"model_sha256": []})
+    ours, other = read_models([run, run / "other"])
+    assert ours.config is not None
+    assert other.config is None
+
+
 def test_two_scans_of_a_person_count_once() -> None:
     rng = np.random.default_rng(8)
     first, second = rng.random(8), rng.random(8)

@@ -431,6 +431,7 @@ def test_patients_without_a_mask_are_named(
     [
         (["--masks", "a", "--model", "b"], "expected either --model or --masks"),
         (["--model", "a", "--split-of", "b"], "expected no --split-of with a model"),
+        (["--masks", "a", "--subset", "unseen"], "expected the run that has the split: --split-of RUN"),
         (["--model", "a", "--spacing", "0", "1", "1"], "expected three distances above 0"),
         (["--model", "a", "--spacing", "nan", "1", "1"], "expected three distances above 0"),
     ],
@@ -459,6 +460,30 @@ def test_masks_of_an_earlier_evaluation_are_replaced_and_those_of_others_never(
     assert (out / "masks" / "mine.png").read_text() == "precious"
 
 
+def test_results_of_another_command_are_not_written_over(
+    tmp_path: Path, six: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text('[{"study": "of gliomask predict"}]')
+    known = str(write_known_model(tmp_path / "known"))
+    command = ["evaluate", str(six.root), "--model", known, "--subset", "all", "--out", str(tmp_path), "--quiet"]
+    before = sorted(tmp_path.iterdir())
+    assert main(command) == 2
+    assert "summary.json is not of an evaluation and would be replaced" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_models_side_by_side_are_scored_side_by_side(tmp_path: Path, six: DatasetIndex) -> None:
+    model = write_known_model(tmp_path)
+    for ending in (".onnx", ".json"):
+        model.with_suffix(ending).rename(tmp_path / f"other{ending}")
+    write_known_model(tmp_path)
+    for name in ("model", "other"):
+        given = ["--model", str(tmp_path / f"{name}.onnx"), "--subset", "all", "--no-masks", "--quiet"]
+        assert main(["evaluate", str(six.root), *given]) == 0
+    assert (tmp_path / "all" / "summary.json").is_file()
+    assert (tmp_path / "other" / "all" / "summary.json").is_file()
+
+
 def test_distances_need_slices_without_gaps(predictor: Predictor, tmp_path: Path) -> None:
     for name in NAMES:
         write_known_patient(tmp_path, name, np.stack(FOUND[NAMES[0]]), np.stack(TRUTH[NAMES[0]]))
@@ -468,7 +493,10 @@ def test_distances_need_slices_without_gaps(predictor: Predictor, tmp_path: Path
     evaluation = evaluate(predictor, index)
     assert evaluation.patients["hd95"].isna().tolist() == [True, False]
     assert evaluation.summary()["hd95_patient"] is None
-    assert any("1 patients lack slices" in said for said in data_facts(index, Subset(positions(0), 0, True))["caveats"])
+    assert any(
+        "patients who lack slices in between: 1;" in said
+        for said in data_facts(index, Subset(positions(0), 0, True))["caveats"]
+    )
 
 
 def test_masks_that_are_to_be_scored_are_not_removed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations, product
 from math import comb, prod
 
@@ -85,6 +86,16 @@ def test_larger_tables_are_drawn_and_agree_with_all_permutations() -> None:
     found = fisher_test(table)
     assert found.method == "Monte Carlo"
     assert found.p == pytest.approx(expected, abs=4 * np.sqrt(expected / 99_999))
+
+
+def test_memory_is_that_of_the_tables_counted() -> None:
+    table = np.array([[6, 6, 6, 200], [6, 6, 6, 200]])  # 13 * 13 * 13 tables; the last column follows from the others
+    fisher_test(table)
+    tracemalloc.start()
+    assert fisher_test(table).method == "exact"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_a_drawn_p_value_is_never_zero() -> None:

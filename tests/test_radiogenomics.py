@@ -30,7 +30,8 @@ from gliomask.radiogenomics.features import FEATURES, ManualMasks, feature_table
 from gliomask.radiogenomics.fisher import fisher_test
 from gliomask.radiogenomics.shape import asd, bevr, mf
 from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table
-from gliomask.reporting.radiogenomics.wording import caveats, p_text
+from gliomask.reporting.radiogenomics.page import cluster_drawings, tiles
+from gliomask.reporting.radiogenomics.wording import caveats, corrected_for, p_text
 from gliomask.reporting.radiogenomics.wording import test_rows as rows_of_tests
 from gliomask.reporting.report.wording import NONE
 from gliomask.volumes.nifti import write_mask_volume
@@ -281,7 +282,7 @@ def test_wrong_input_is_told_in_one_line(
 def test_an_evaluation_is_not_written_over(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "summary.json").write_text('{"scores": {}}')
     assert main(["radiogenomics", str(data), "--out", str(tmp_path)]) == 2
-    assert "summary.json is no radiogenomic study's and would be replaced" in capsys.readouterr().err
+    assert "summary.json is not of a radiogenomic study and would be replaced" in capsys.readouterr().err
     assert (tmp_path / "summary.json").read_text() == '{"scores": {}}'
 
 
@@ -323,6 +324,33 @@ def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
         assert one.p == pytest.approx(other.p, nan_ok=True)
         assert (one.patients, one.table) == (other.patients, other.table)
     assert f"measured and not tested: {', '.join(names)}" in caveats(twice, {"spacing": (1, 1, 1)})[0]
+    told = [{drawing.name: drawing.draw().axes[0] for drawing in cluster_drawings(study)} for study in (once, twice)]
+    assert told[0].keys() == told[1].keys() != set()
+    for name, axes in told[0].items():
+        assert [each.get_text() for each in axes.get_xticklabels()] == [
+            each.get_text() for each in told[1][name].get_xticklabels()
+        ]
+        assert [len(line.get_xdata()) for line in axes.lines] == [len(line.get_xdata()) for line in told[1][name].lines]
+
+
+def test_only_patients_without_a_label_are_said_to_have_none(phantoms: DatasetIndex) -> None:
+    first = phantoms.patients[0].name
+    again = re.sub(r"_\d{8}$", "_20300101", first)
+    labels = pd.DataFrame({"x": {first: "1", again: None}}, dtype="object")
+    table = feature_table(ManualMasks(phantoms), phantoms.patients[:1])
+    study = analyse({MANUAL: table}, labels)
+    assert not any("without a label" in each for each in caveats(study, {"spacing": (1, 1, 1)}))
+
+
+def test_corrections_say_for_how_many_tests_they_are(phantoms: DatasetIndex) -> None:
+    table = feature_table(ManualMasks(phantoms), phantoms.patients)
+    labels = label_table(phantoms.patients, ["COCCluster"]).assign(nothing=None)
+    study = analyse({MANUAL: table, PREDICTED: table[table["patient"] == phantoms.patients[0].name]}, labels)
+    known = [each for each in study.associations[MANUAL] if not np.isnan(each.p)]
+    assert 0 < len(known) < len(study.associations[MANUAL])
+    assert all(each.bonferroni == min(1, len(known) * each.p) for each in known)
+    assert corrected_for(study) == f"{len(known)} tests of manual masks and 0 tests of predicted masks"
+    assert corrected_for(analyse({MANUAL: table}, labels)) == f"{len(known)} tests of one kind of masks"
 
 
 @pytest.mark.parametrize(
@@ -346,6 +374,8 @@ def test_published_numbers_stand_beside_those_of_the_same_patients_alone(phantom
     assert "< 0.0002" in {row.published for row in rows_of_tests(public)}
     uncut = analyse({MANUAL: table.replace(names)}, labels.rename(names), cut="none")
     assert {row.published for row in rows_of_tests(uncut)} == {NONE}  # another test
+    p_values = [[tile.more for tile in tiles(study) if "p =" in tile.value] for study in (public, uncut, simulated)]
+    assert [["published" in each for each in found] for found in p_values] == [[True], [False], [False]]
     assert any("no independent confirmation" in each for each in caveats(public, {"spacing": None}))
 
 

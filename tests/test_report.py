@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from builders import make_slice, patient_name, tiny_dataset
+from builders import make_slice, patient_name, tiny_dataset, write_patient
 from gliomask.cli.report import main
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.cache import read_patient
@@ -28,6 +28,7 @@ from gliomask.evaluation.results import find_evaluation, write_evaluation
 from gliomask.files import file_sha256
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.reporting.report import page as page_module
+from gliomask.reporting.report.drawings import calibration_drawings
 from gliomask.reporting.report.page import Report
 from gliomask.reporting.report.pictures import crop_box, encode, profile_path, svg_path
 from gliomask.reporting.report.sources import read_scored, read_trainings
@@ -38,6 +39,21 @@ from gliomask.training.run_folder import RunFolder
 
 SIZE, SLICES = 48, 5
 MISSED = patient_name(0)  # a tumour of one pixel, which the prediction is one pixel beside
+
+
+class OneMore:
+    """Masks that are the truth and one pixel in a corner."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def segment(self, patient: PatientRecord, _: NDArray[np.uint8]) -> Segmentation:
+        mask = read_patient(self.root, patient)[1].copy()
+        mask[0, 0, 0] = True
+        return Segmentation(mask, None)
+
+    def spacing(self, _: PatientRecord) -> None:
+        return None
 
 
 class ShiftedTruth:
@@ -55,9 +71,10 @@ class ShiftedTruth:
 
 
 def write_scored(
-    folder: Path, index: DatasetIndex, positions: NDArray[np.int64] | None = None, *, masks: bool = True, **facts: Any
-) -> Path:
-    evaluation = evaluate(ShiftedTruth(index.root), index, positions, masks_to=folder / "masks" if masks else None)
+    folder: Path, index: DatasetIndex, positions: NDArray[np.int64] | None = None, *, masks: bool = True,
+    source: type[ShiftedTruth] | type[OneMore] = ShiftedTruth, **facts: Any,
+) -> Path:  # fmt: skip
+    evaluation = evaluate(source(index.root), index, positions, masks_to=folder / "masks" if masks else None)
     known = {
         "model": "tiny", "subset": "test", "split": "patient", "threshold": 0.5, "data": str(index.root),
         "data_fingerprint": index.fingerprint, "spacing": None, "slices": index.slice_count,
@@ -110,10 +127,15 @@ def html(run: Path) -> str:
 
 
 @pytest.fixture
-def scored_alone(tmp_path: Path, index: DatasetIndex, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An evaluation to be changed; its page is made without charts, which take most of the time."""
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of a page's time."""
     for name in ("patient_drawings", "calibration_drawings", "training_drawings"):
         monkeypatch.setattr(page_module, name, lambda _: [])
+
+
+@pytest.fixture
+def scored_alone(tmp_path: Path, index: DatasetIndex, without_charts: None) -> Path:
+    """An evaluation to be changed; its page is made without charts."""
     return write_scored(tmp_path / "scored", index)
 
 
@@ -338,11 +360,34 @@ def test_signs_and_units_go_with_their_numbers() -> None:
     ]
 
 
-def test_no_missed_tumour_is_said(scored_alone: Path) -> None:
-    table = pd.read_csv(scored_alone / "patients.csv", keep_default_na=False)
-    table["missed"] = False
-    table.to_csv(scored_alone / "patients.csv", index=False)
-    assert "None was missed" in page_of(scored_alone)
+@pytest.mark.usefixtures("without_charts")
+def test_no_missed_tumour_is_said(tmp_path: Path, index: DatasetIndex) -> None:
+    text = page_of(write_scored(tmp_path, index, source=OneMore))
+    assert "None was missed: Dice is at least 0.1 in every patient with tumour.</p>" in text
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_a_false_alarm_in_a_healthy_patient_is_no_missed_tumour(tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "data", patients=3, slices=SLICES, size=SIZE)
+    write_patient(tmp_path / "data", patient_name(3), SLICES, SIZE, tumour=0)
+    text = page_of(write_scored(tmp_path / "scored", build_index(tmp_path / "data"), source=OneMore))
+    assert "None was missed" in text
+    assert "1 of the 1 patient without tumour had some predicted." in text
+
+
+def test_distances_that_some_patients_lack_are_not_given() -> None:
+    for name in ("hd95_patient", "nsd_1_patient", "lesions"):
+        assert score_rows({name: None}, "mm")[0].meaning.startswith("Not given: it needs every slice")
+    assert score_rows({"dice_slice_tumour": None}, "mm")[0].meaning == "There was nothing to average."
+
+
+@pytest.mark.parametrize(("fraction", "told"), [(0.1, True), (0.0, False), (None, False)])
+def test_other_thresholds_say_that_small_components_count(
+    tmp_path: Path, index: DatasetIndex, fraction: float | None, told: bool
+) -> None:
+    folder = write_scored(tmp_path, index, smallest_component=fraction)
+    thresholds = calibration_drawings(read_scored(folder))[1]
+    assert ("before small components are left out" in thresholds.caption) is told
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from gliomask.errors import UsageError
 
 
 @contextmanager
@@ -39,6 +43,33 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def require_own_json(path: Path, is_own: Callable[[Any], bool], kind: str) -> None:
+    """Make sure that a JSON file which is to be written replaces none but an earlier one of its kind.
+
+    Parameters
+    ----------
+    path
+        The file; it may be absent.
+    is_own
+        Is given what the file holds, None if it is no JSON, and tells whether it is of that kind.
+    kind
+        Whose file it should be, for the message: ``a radiogenomic study``.
+
+    Raises
+    ------
+    UsageError
+        If there is a file that is something else.
+    """
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        known = None
+    if not is_own(known):
+        raise UsageError(f"{path} is not of {kind} and would be replaced; choose another --out")
 
 
 def file_sha256(path: Path) -> str:

@@ -60,8 +60,9 @@ class EvaluateOptions(OutputOptions):
     spacing: tuple[float, float, float] | None = None
     """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
     out: Path | None = None
-    """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores) if not
-    given, with -flair-alone, -one-by-one, -flips, -PRECISION or -components-FRACTION behind it."""
+    """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores; beside
+    a model.onnx SUBSET, beside an OTHER.onnx OTHER/SUBSET) if not given, with -flair-alone, -one-by-one, -flips,
+    -PRECISION or -components-FRACTION behind it."""
     no_masks: Flag = False
     """Do not keep the predicted masks."""
     batch_size: int = 8
@@ -177,13 +178,13 @@ def _of_masks(
     from gliomask.evaluation.masks import MaskFolder
     from gliomask.evaluation.subsets import choose_subset
 
-    folder = MaskFolder(options.masks or Path())
-    if options.split_of is None and options.subset in {"test", "validation", "train"}:
+    if options.split_of is None and options.subset in {"test", "validation", "train", "unseen"}:
         raise UsageError(f"--subset {options.subset} of --masks; expected the run that has the split: --split-of RUN")
     if options.split_of is not None and not (options.split_of / "split.json").is_file():
         raise UsageError(
             f"--split-of {options.split_of}: no run; expected its folder (of a cross-validation: a fold's)"
         )
+    folder = MaskFolder(options.masks or Path())
     name = options.subset or ("test" if options.split_of else "all")
     subset = replace(choose_subset(index, options.split_of, name), seen_patients=None)
     absent = folder.missing(patients_at(index, subset.positions))
@@ -217,7 +218,10 @@ def _default_folder(options: EvaluateOptions) -> Path:
     if model.is_dir():
         return model / f"{options.subset or 'test'}{view}"
     name = f"{options.subset or 'unseen'}{view}"
-    return model.parent / name if model.exists() else Path("evaluations") / model / name
+    if not model.exists():
+        return Path("evaluations") / model / name
+    alone = model.name == "model.onnx"  # other names may lie side by side
+    return (model.parent if alone else model.parent / model.stem) / name
 
 
 def _tell(printer: Printer, evaluation: Evaluation, written: dict[str, Any]) -> None:

@@ -115,7 +115,10 @@ def reliability(pixels: NDArray[np.int64], sums: NDArray[np.float64]) -> dict[st
 
 
 def dice_over_thresholds(patients: list[ProbabilityCounts]) -> list[dict[str, float]]:
-    """Return the mean ``dice_patient`` for thresholds 0.01 to 0.99, as rows of ``threshold`` and ``dice_patient``."""
+    """Return the mean ``dice_patient`` for thresholds 0.01 to 0.99, as rows of ``threshold`` and ``dice_patient``.
+
+    All pixels above the threshold count, also those in components that a mask would leave out for being small.
+    """
     pixels = np.stack([patient.pixels.sum(axis=0) for patient in patients])  # (P, 2, STEPS)
     above = pixels[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
     tp, fp = above[:, 1], above[:, 0]

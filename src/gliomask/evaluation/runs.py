@@ -12,6 +12,7 @@ from gliomask.errors import DataError
 from gliomask.evaluation.evaluate import evaluate, has_no_gap, patients_at
 from gliomask.evaluation.results import MASKS, SUMMARY, Evaluation, write_evaluation
 from gliomask.evaluation.subsets import Subset, choose_subset
+from gliomask.files import require_own_json
 from gliomask.inference.predictor import Predictor
 
 _MARK = "README.txt"
@@ -71,7 +72,7 @@ def _common(values: Iterable[_Value]) -> _Value | None:
 def data_facts(index: DatasetIndex, subset: Subset) -> dict[str, Any]:
     """Return what an evaluation keeps of the data, and what a reader of its scores must know."""
     gaps = sum(not has_no_gap(patient) for patient in patients_at(index, subset.positions))
-    lacking = f"{gaps} patients lack slices in between: no distances and no lesions are given"
+    lacking = f"patients who lack slices in between: {gaps}; no distances and no lesions are given"
     return {
         "data": str(index.root),
         "data_fingerprint": index.fingerprint,
@@ -86,6 +87,8 @@ def data_facts(index: DatasetIndex, subset: Subset) -> dict[str, Any]:
 def room_for_masks(out: Path, *, keep: bool = True) -> Path | None:
     """Return the folder for the masks of an evaluation, empty; those of an earlier evaluation are removed.
 
+    To be called before anything is computed, since it makes sure that nothing else is replaced.
+
     Parameters
     ----------
     out
@@ -97,7 +100,10 @@ def room_for_masks(out: Path, *, keep: bool = True) -> Path | None:
     ------
     DataError
         If there is a folder of this name that no evaluation made.
+    UsageError
+        If there is a ``summary.json`` that is no evaluation's: of `gliomask predict`, say.
     """
+    require_own_json(out / SUMMARY, lambda known: isinstance(known, dict) and "scores" in known, "an evaluation")
     place = out / MASKS
     if (place / _MARK).is_file():
         (out / SUMMARY).unlink(missing_ok=True)  # an evaluation whose masks are gone is none

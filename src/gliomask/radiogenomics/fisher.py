@@ -81,12 +81,13 @@ def _count_all(counts: NDArray[np.int64]) -> float:
     columns, total = counts.sum(axis=0), counts[0].sum()
     room = columns.sum() - np.cumsum(columns)  # what the columns still to come can hold
     sums, weights = np.zeros(1, np.int64), np.zeros(1)
-    for column, left in zip(columns, room, strict=True):
+    for column, left in zip(columns[:-1], room[:-1], strict=True):
         chosen = np.arange(column + 1)
         sums = (sums[:, None] + chosen).ravel()
         weights = (weights[:, None] + _log_binomial(column, chosen)).ravel()
         possible = (sums <= total) & (sums + left >= total)
         sums, weights = sums[possible], weights[possible]
+    weights = weights + _log_binomial(columns[-1], total - sums)
     observed = _log_binomial(columns, counts[0]).sum()
     probabilities = np.exp(weights - _log_binomial(columns.sum(), total))
     return min(1.0, float(probabilities[weights <= observed + _CLOSE].sum()))

@@ -27,8 +27,7 @@ import pandas as pd
 from gliomask.config import CutName
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
-from gliomask.errors import UsageError
-from gliomask.files import whole_file
+from gliomask.files import require_own_json, whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
 from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES, Components, select
@@ -154,14 +153,9 @@ def require_own_folder(folder: Path) -> None:
     UsageError
         If the folder has a ``summary.json`` that is no study's: an evaluation's, say.
     """
-    try:
-        known = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError):
-        known = None
-    if not (isinstance(known, dict) and "associations" in known):
-        raise UsageError(f"{folder / SUMMARY} is no radiogenomic study's and would be replaced; choose another --out")
+    require_own_json(
+        folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, "a radiogenomic study"
+    )
 
 
 def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

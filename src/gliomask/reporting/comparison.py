@@ -60,10 +60,7 @@ def read_models(paths: Sequence[Path]) -> list[Model]:
         raise UsageError(f"{len(paths)} evaluations to compare; expected two or more, all different")
     short = [path.resolve().name for path in paths]
     names = short if len(set(short)) == len(short) else [str(path) for path in paths]
-    models = [
-        Model(name, folder, *read_evaluation(folder), _config_of(path))
-        for name, path, folder in zip(names, paths, folders, strict=True)
-    ]
+    models = [_read_model(*each) for each in zip(names, paths, folders, strict=True)]
     check_comparable({model.name: model.evaluation for model in models})
     return models
 
@@ -232,8 +229,14 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _read_model(name: str, path: Path, folder: Path) -> Model:
+    evaluation, facts = read_evaluation(folder)
+    of_another_program = facts.get("model_sha256") == []  # whatever run its folder lies in
+    return Model(name, folder, evaluation, facts, None if of_another_program else _config_of(path))
+
+
 def _config_of(path: Path) -> TrainConfig | None:
-    """Return the settings of a run, or of the run whose evaluation this is; None for masks of another program."""
+    """Return the settings of a run, or of the run whose evaluation this is."""
     for folder in (path, path.parent):
         for name in ("config.json", "fold0/config.json"):
             if (folder / name).is_file():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gliomask.data.index import DatasetIndex, index_table
 from gliomask.errors import DataError
-from gliomask.files import whole_file
+from gliomask.files import require_own_json, whole_file
 from gliomask.reporting.charts import distribution_figure, institutions_figure, patients_figure, tumour_size_figure
 from gliomask.reporting.figures import save_figure
 from gliomask.reporting.samples import (
@@ -55,11 +55,17 @@ def explore(index: DatasetIndex, out: Path, *, augmented: Augment | None = None,
     ------
     DataError
         If the index holds no patient, or a slice that is shown cannot be read.
+    UsageError
+        If the folder has a ``summary.json`` that is of something else: of an evaluation, say.
     """
     if not index.patients:
         raise DataError(
             index.root, "no patients", "folders of slices and masks", "check the folder with: gliomask index"
         )
+    require_own_json(
+        out / "summary.json", lambda known: isinstance(known, dict) and "tumour_voxels_per_patient" in known,
+        "an exploration",
+    )  # fmt: skip
     drawings: dict[str, Callable[[], Any]] = {
         "distribution.png": lambda: distribution_figure(index),
         "patients.png": lambda: patients_figure(index),

@@ -198,6 +198,6 @@ def _with_interval(score: dict[str, Any] | None) -> str:
 
 def _interval(score: dict[str, Any], *, sign: bool = False) -> str:
     if score["low"] is None:
-        return "one patient has no interval"
+        return "no interval for one person"
     plus = "+" if sign else ""
     return f"{score['low']:{plus}.3f} to {score['high']:{plus}.3f}"

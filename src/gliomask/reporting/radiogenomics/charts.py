@@ -59,7 +59,9 @@ def cluster_figure(values: Mapping[str, pd.Series], labels: pd.Series, clusters:
                     members, positions=[place + aside], widths=width, showfliers=False, manage_ticks=False,
                     boxprops=lines, whiskerprops=lines, capprops=lines, medianprops={"color": ink(), "linewidth": 2.2},
                 )  # fmt: skip
-    axes.set_xticks(range(len(clusters)), [f"{each}\n({int((labels == each).sum())})" for each in clusters])
+    drawn = pd.concat(values, axis=1).dropna(how="all").index
+    counts = labels.reindex(drawn).value_counts()
+    axes.set_xticks(range(len(clusters)), [f"{each}\n({counts.get(each, 0)})" for each in clusters])
     axes.set_xlim(-0.6, max(len(clusters), 1) - 0.4)
     axes.set_xlabel("Cluster (patients)")
     axes.set_ylabel(name)

@@ -65,6 +65,7 @@ def write_page(study: Study, facts: Mapping[str, Any], out: Path, *, figures: Pa
         cut=study.cut,
         citation=wording.CITATION,
         test_rows=wording.test_rows(study),
+        corrected_for=wording.corrected_for(study),
         associations=study.associations,
         quartile_rows=wording.quartile_rows(study, unit),
         auc_rows=wording.auc_rows(study),
@@ -83,11 +84,11 @@ def write_page(study: Study, facts: Mapping[str, Any], out: Path, *, figures: Pa
 def tiles(study: Study) -> list[Tile]:
     """Return the numbers that the publication speaks of first, those that were measured."""
     found = []
-    repeats = wording.is_repetition(study)
+    known, repeats = wording.published_p(study), wording.is_repetition(study)
     for kind in study.kinds:
         test, area = wording.headline_test(study, kind), wording.headline_auc(study, kind)
         if test is not None:
-            published = f"; published {wording.PUBLISHED[wording.HEADLINE[:2]]}" if repeats else ""
+            published = f"; published {known[wording.HEADLINE[:2]]}" if known else ""
             found.append(Tile(f"BEVR by RNASeq, {kind}", f"p = {wording.p_text(test.p)}", test.test + published))
         if area is not None:
             published = f"; published {wording.PUBLISHED_AUC[kind]:.2f}" if repeats else ""
@@ -104,8 +105,10 @@ def tiles(study: Study) -> list[Tile]:
 def cluster_drawings(study: Study) -> list[Drawing]:
     """Return a chart for every feature and subtype that were tested and have labels."""
     drawings = []
+    once = list(study.repeated)  # scans that are not tested
     by_kind = {
-        kind: study.values(kind, list({each.feature for each in found})) for kind, found in study.associations.items()
+        kind: study.values(kind, list({each.feature for each in found})).drop(index=once, errors="ignore")
+        for kind, found in study.associations.items()
     }
     for each, row in zip(study.associations[MANUAL], wording.test_rows(study), strict=True):
         if not each.clusters:

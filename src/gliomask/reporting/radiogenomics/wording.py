@@ -65,7 +65,8 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
             "the spacing of the slices is not known: lengths are in voxels, slices as far apart as pixels, which is no "
             "anatomy. It does not matter for BEVR, nor, with square pixels, for ASD and MF"
         )
-    lacking = [f"{name} {int(missing)}" for name, missing in study.labels.isna().sum().items() if missing]
+    persons = study.labels.drop(index=list(study.repeated))
+    lacking = [f"{name} {int(missing)}" for name, missing in persons.isna().sum().items() if missing]
     if lacking:
         found.append(f"patients without a label, who are left out and not guessed: {', '.join(lacking)}")
     for kind in study.kinds:
@@ -88,6 +89,19 @@ def is_repetition(study: Study) -> bool:
     return any(map(naming.is_public, study.labels.index))
 
 
+def published_p(study: Study) -> dict[tuple[str, str], str]:
+    """Return the published p-values by feature and subtype; none if patients or the way of cutting are others."""
+    return PUBLISHED if is_repetition(study) and study.cut == "median" else {}
+
+
+def corrected_for(study: Study) -> str:
+    """Say for how many tests p-values were corrected: those that have one, of each kind of masks."""
+    counts = {kind: sum(not np.isnan(each.p) for each in found) for kind, found in study.associations.items()}
+    if len(set(counts.values())) == 1:
+        return f"{plural(counts[MANUAL], 'test')} of one kind of masks"
+    return " and ".join(f"{plural(count, 'test')} of {kind} masks" for kind, count in counts.items())
+
+
 def title(feature: str, unit: str = "") -> str:
     """Return a feature in words, with its unit."""
     known = FEATURES.get(feature)
@@ -105,7 +119,7 @@ def short(feature: str) -> str:
 def test_rows(study: Study) -> list[TestRow]:
     """Return the table of tests, in the order they were made."""
     pairs = zip(*study.associations.values(), strict=True)
-    published = PUBLISHED if is_repetition(study) and study.cut == "median" else {}
+    published = published_p(study)
     rows = []
     for each in pairs:
         by_kind = dict(zip(study.kinds, each, strict=True))

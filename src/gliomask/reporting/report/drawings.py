@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from gliomask.evaluation.summary import SMALLEST
 from gliomask.reporting.leak import leak_figure
 from gliomask.reporting.report import charts, curves
 from gliomask.reporting.report.sources import Scored, Trained
@@ -58,8 +59,8 @@ def patient_drawings(scored: Scored) -> list[Drawing]:
         ),
         Drawing(
             "institutions", "By institution",
-            "Each institution's patients with their mean and its 95 % interval over patients; there is no interval for "
-            "a single patient. Few patients make wide intervals.",
+            f"Each institution's patients with their mean and its 95 % interval over patients; none for fewer than "
+            f"{SMALLEST} patients, for whom it would be too narrow.",
             f"Mean Dice by institution (patients): {each}",
             partial(charts.institution_figure, patients, institutions),
         ),
@@ -84,6 +85,8 @@ def calibration_drawings(scored: Scored) -> list[Drawing]:
         f" It is highest, {number(best['dice_patient'])}, at {best['threshold']:g}; a threshold that is chosen on the "
         "scored patients makes no score to report."
     )  # fmt: skip
+    leaves_out = scored.facts.get("smallest_component")
+    small = ", before small components are left out as they are for the score" if leaves_out else ""
     error = calibration["tumour_slices"]["expected_calibration_error"]
     return [
         Drawing(
@@ -97,7 +100,7 @@ def calibration_drawings(scored: Scored) -> list[Drawing]:
         ),
         Drawing(
             "thresholds", "Other thresholds",
-            f"Mean Dice per patient if pixels counted as tumour from another probability.{highest}",
+            f"Mean Dice per patient if pixels counted as tumour from another probability{small}.{highest}",
             "Mean Dice per patient over the threshold",
             partial(charts.threshold_figure, rows, used),
         ),

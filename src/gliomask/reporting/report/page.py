@@ -153,6 +153,7 @@ def _score_values(scored: Scored) -> dict[str, Any]:
         "groups": [(_GROUPS.get(kind, kind), kind, parts) for kind, parts in facts["groups"].items()],
         "patients": rows,
         "missed": [row for row in rows if row["missed"]],
+        "false_alarms": sum(row["truth_pixels"] == 0 < row["predicted_pixels"] for row in rows),
         "unit": scored.unit,
         "millilitres": scored.millilitres,
         "evaluation_rows": provenance.evaluation_rows(scored),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gliomask.evaluation.summary import OF_WHOLE_VOLUMES
+
 NONE = "–"  # noqa: RUF001 - the dash that a table shows where there is no number
 MINUS = "\u2212"
 _SEQUENCES = {"pre": "T1 before contrast", "post": "T1 after contrast", "pre+post": "T1 before and after contrast"}
@@ -88,7 +90,13 @@ def _score_row(key: str, score: Any, unit: str) -> ScoreRow:
     values: dict[str, Any] = {"mean": score} if isinstance(score, int | float) else dict(score or {})
     name = _NAMES.get(key, key.replace("_", " ")).format(unit=unit, one=one)
     if score is None:
-        return ScoreRow(key, name, "There was nothing to average.", NONE, NONE)
+        of_whole = key.removesuffix("_patient") in {*OF_WHOLE_VOLUMES, "lesions"}
+        reason = (
+            "Not given: it needs every slice of every patient, without gaps."
+            if of_whole
+            else "There was nothing to average."
+        )
+        return ScoreRow(key, name, reason, NONE, NONE)
     meaning = _MEANINGS.get(key, "").format(unit=unit, one=one, **values)
     if key == "lesions":
         return ScoreRow(key, name, meaning, f"{score['found']:,} of {score['truth']:,}", NONE)
