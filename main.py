@@ -34,6 +34,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--image_path", type=str, default=None, help="a slice to predict")
     parser.add_argument("--model", choices=sorted(MODELS), default="unet", help="network to train")
     parser.add_argument("--encoder_weights", default="imagenet", help="(new) imagenet, none, or a file")
+    parser.add_argument("--resume", type=boolean, default=False, help="(new) go on with the training of this run name")
     return parser.parse_args(arguments)
 
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     train = ["train", options.root_dir, "--recipe", "original", "--name", options.run_name,
              "--model", MODELS[options.model], "--epochs", str(options.num_epochs),
              "--batch-size", str(options.batch_size), "--lr-scheduler", schedule,
-             "--encoder-weights", options.encoder_weights]  # fmt: skip
+             "--encoder-weights", options.encoder_weights, *["--resume"] * options.resume]  # fmt: skip
     commands = {
         "view_aug": ["explore", options.root_dir, "--out", f"{run}/explore", "--recipe", "original"],
         "train": train,

@@ -113,8 +113,9 @@ def _measured(network: str, variant: str, options: argparse.Namespace) -> float:
     command = [sys.executable, "-m", "benchmarks.measures", "--variant", variant, "--networks", network,
                "--batch-size", str(options.batch_size), "--recipe", options.recipe, "--device", options.device,
                "--precision", options.precision, "--steps", str(options.steps)]  # fmt: skip
-    for name, value in (("--image-size", options.image_size), ("--data", options.data)):
-        command += [name, str(value)] if value else []
+    for name in ("image_size", "data", "patients"):
+        value = getattr(options, name)
+        command += [f"--{name.replace('_', '-')}", str(value)] if value else []
     done = subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True)  # noqa: S603 - our own module
     return float(json.loads(done.stdout.strip().splitlines()[-1])["rate"])
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import resource
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,18 @@ from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.files import file_sha256
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.volumes.slices import write_image, write_mask
+
+
+@contextmanager
+def full_disk(room: int = 1000) -> Iterator[None]:
+    """Let the files of this process grow to so many bytes and no further."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
 
 INSTITUTIONS = ("CS", "DU", "HT")
 

@@ -243,6 +243,19 @@ def test_a_variant_is_measured_in_its_own_process(tmp_path: Path) -> None:
     assert min(min(values) for values in row["rates"].values()) > 0
 
 
+def test_a_variant_is_measured_on_the_data_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def pretend(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout='{"rate": 1}')
+
+    monkeypatch.setattr(subprocess, "run", pretend)
+    measures.main(["--networks", "resnet18", "--patients", "7", "--rounds", "1", "--variants", "as it is"])
+    (command,) = seen
+    assert command[command.index("--patients") + 1] == "7"
+
+
 def test_variants_leave_out_what_they_say() -> None:
     """Each changes what a module asks PyTorch for, and nothing stays changed."""
     settings: Any = torch.utils.deterministic

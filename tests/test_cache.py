@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -150,6 +153,29 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_whole(index: DatasetI
     cache, (images, masks) = open_cache(index, 16), files_of(index)
     assert np.array_equal(cache.images, images)
     assert np.array_equal(cache.masks, masks)
+
+
+def test_a_full_disk_is_said_and_left_as_it_was(index: DatasetIndex, tmp_path: Path) -> None:
+    build = (
+        "from gliomask.data.index import build_index; from gliomask.data.cache import open_cache; import sys;"
+        "open_cache(build_index(sys.argv[1], use_cache=False), 256)"
+    )
+    script = 'mount -t tmpfs -o size=1m none $1 || exit 99; $2 -c "$3" $4; ls -A $1/slices'
+    small = tmp_path / "small"
+    small.mkdir()
+    alone = shutil.which("unshare")
+    if alone is None:
+        pytest.skip("no file system of its own can be had here")
+    given = ["sh", str(small), sys.executable, build, str(index.root)]
+    done = subprocess.run(
+        [alone, "-rm", "sh", "-c", script, *given], capture_output=True, text=True, timeout=120, check=False,
+        env=os.environ | {"GLIOMASK_CACHE": str(small)},
+    )  # fmt: skip
+    if done.returncode == 99 or "unshare:" in done.stderr:
+        pytest.skip("no file system of its own can be had here")
+    assert "No space left on device" in done.stderr
+    assert "expected a writable folder with space; set GLIOMASK_CACHE" in done.stderr
+    assert not done.stdout.strip()
 
 
 def test_what_killed_builders_left_is_removed_after_a_day(index: DatasetIndex, folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from builders import full_disk
 from gliomask.errors import ModelFileError
 from gliomask.files import file_sha256, whole_file
 from gliomask.models.checkpoint import load_model, save_weights
@@ -81,6 +82,13 @@ def test_short_name_and_channels_last_are_saved_as_usual(tmp_path: Path) -> None
     again, metadata = load_model(tmp_path / "weights.safetensors")
     assert metadata["model"] == "resnext50"
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    with full_disk(), pytest.raises(OSError, match="cannot be written") as caught:
+        save_weights(tmp_path / "weights.safetensors", UNet(), name="unet", extra={})
+    assert caught.value.errno is not None  # so that the command line says it in a line
+    assert not list(tmp_path.iterdir())
 
 
 def test_loading_draws_no_random_numbers(saved: Path) -> None:

@@ -100,6 +100,27 @@ def test_whole_numbers_are_accepted_for_fractions() -> None:
     assert type(made.learning_rate) is float
 
 
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("optimisation: {learning_rate: 1e-3, weight_decay: 2.5E-5}\n")
+    made = load_config(path).optimisation
+    assert (made.learning_rate, made.weight_decay) == (1e-3, 2.5e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("folds: 3", ("fold", 3, -1)), ("fold: 1", ("fold", 5, 1)), ("split_seed: 1", ("patient", 5, -1)),
+     ("split: slice, folds: 3", ("slice", 3, -1))],
+)  # fmt: skip
+def test_folds_in_a_file_mean_what_they_mean_as_options(
+    tmp_path: Path, text: str, expected: tuple[str, int, int]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"split: {{{text}}}\n")
+    made = load_config(path).split
+    assert (made.split, made.folds, made.fold) == expected
+
+
 @pytest.mark.parametrize(
     "values",
     [{"image_sise": 64}, {"optimisation": {"momentum": 0.9}}, {"epochs": 3}],

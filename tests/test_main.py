@@ -32,7 +32,7 @@ OPTIONS: dict[str, tuple[type, Any]] = {
     "image_path": (str, None),
     "model": (str, "unet"),
 }
-NEW = {"encoder_weights"}
+NEW = {"encoder_weights", "resume"}
 
 
 @pytest.fixture
@@ -171,6 +171,9 @@ def test_training_options_are_passed_on(
     assert settings.recipe == "original"
     assert folder == Path("runs/mine")
     assert commands[0][1] == "/some where/lgg"
+    assert "--resume" not in commands[0]
+    run(front_door, "--train=True", "--test=False", "--resume=True")
+    assert "--resume" in commands[1]
 
 
 def test_testing_scores_the_test_part_of_the_run(front_door: ModuleType, commands: list[list[str]]) -> None:

@@ -10,7 +10,15 @@ import pytest
 
 from builders import write_known_model
 from gliomask.cli.app import main
-from gliomask.config import AugmentationConfig, ModelConfig, OptimisationConfig, SplitConfig, TrainConfig, to_dict
+from gliomask.config import (
+    AugmentationConfig,
+    HardwareConfig,
+    ModelConfig,
+    OptimisationConfig,
+    SplitConfig,
+    TrainConfig,
+    to_dict,
+)
 from gliomask.errors import UsageError
 from gliomask.models.contract import read_contract
 from gliomask.training.cross_validation import CrossValidation
@@ -62,6 +70,17 @@ def test_scores_of_another_recipe_are_refused() -> None:
     for other in (longer, replace(run, split=SplitConfig()), replace(run, model=ModelConfig(model="resnet34"))):
         with pytest.raises(UsageError, match="its scores would not be theirs"):
             require_same_recipe(other, folds)
+
+
+def test_what_the_machine_is_does_not_matter_and_what_changes_the_training_does() -> None:
+    folds, run = replace(SHORT, split=FOLDS), replace(SHORT, split=EVERYBODY)
+    require_same_recipe(replace(run, hardware=HardwareConfig(devices="2", precision="bfloat16")), folds)
+    weights = replace(run, model=replace(run.model, encoder_weights="none"))
+    for other in (weights, replace(run, hardware=HardwareConfig(micro_batch=2))):
+        with pytest.raises(UsageError, match="its scores would not be theirs"):
+            require_same_recipe(other, folds)
+    there, here = (replace(run, model=replace(run.model, encoder_weights=f"{place}/r.pth")) for place in "ab")
+    require_same_recipe(here, replace(there, split=FOLDS))
 
 
 def test_recipe_options_make_the_settings_again() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
+from builders import full_disk
 from gliomask.errors import ModelFileError
 from gliomask.training.state import SafetensorsCheckpointIO, decode, encode, load_state, save_state
 
@@ -146,17 +147,13 @@ def test_there_is_no_pickle_in_the_file(tmp_path: Path) -> None:
     assert content[8 + length :] == torch.arange(300).numpy().tobytes()
 
 
-def test_a_failed_write_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_state_before(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
     save_state({"epoch": 1}, path)
 
-    def disk_full(_tensors: object, target: Path, **_: object) -> None:
-        target.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr("gliomask.training.state.save_file", disk_full)
-    with pytest.raises(OSError, match="disk full"):
-        save_state({"epoch": 2}, path)
+    with full_disk(), pytest.raises(OSError, match="cannot be written") as caught:
+        save_state({"epoch": 2, "weights": torch.ones(10_000)}, path)
+    assert caught.value.filename == str(path)
     assert load_state(path) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [path]
 

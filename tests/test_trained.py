@@ -112,7 +112,7 @@ def test_half_precision_is_float32_again_when_it_is_trained_on(run: RunFolder, t
 
 
 def test_another_network_cannot_go_on(run: RunFolder) -> None:
-    with pytest.raises(UsageError, match="is a resnet18, not a resnet34"):
+    with pytest.raises(UsageError, match="is a resnet18, not a resnet34; expected --model resnet18"):
         load_trained(run.path, "resnet34")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,8 @@ from gliomask.config import AugmentationConfig, HardwareConfig, ModelConfig, Opt
 from gliomask.data.augmentation import augment, draw
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import TrainingError, UsageError
+from gliomask.training import module as module_part
+from gliomask.training.fit import FitOptions
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, same_tensors, tensors_of, tiny_config, tiny_index, train, use_tiny_net
 
@@ -54,8 +57,46 @@ def test_resuming_what_stopped_early_changes_nothing(index: DatasetIndex, tmp_pa
 
 
 def test_diverged_training_is_said(index: DatasetIndex, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="lower --learning-rate"):
+    with pytest.raises(TrainingError, match="another --name, with a lower --learning-rate"):
         train(index, tiny_config(epochs=3, learning_rate=1e30, average=0.0), tmp_path / "run")
+
+
+@pytest.mark.parametrize("options", [QUIET, RESUME])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_what_lost_its_state_is_not_trained_over(
+    index: DatasetIndex, tmp_path: Path, options: FitOptions, epochs: int
+) -> None:
+    run = train(index, tiny_config(epochs=epochs), tmp_path / "run")
+    run.last.unlink()
+    if epochs == 1:  # which alone might be what a kill left
+        run.contract.write_text("of an exported model")
+    before = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    with pytest.raises(UsageError, match="another --name"):
+        train(index, tiny_config(epochs=3), run.path, options)
+    assert {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()} == before
+
+
+def test_resuming_a_complete_run_leaves_its_export_alone(index: DatasetIndex, tmp_path: Path) -> None:
+    run = train(index, tiny_config(epochs=1), tmp_path / "run", exported=True)
+    run.int8.write_bytes(b"of gliomask export --int8")
+    before = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    train(index, tiny_config(epochs=1), run.path, RESUME, exported=True)
+    assert {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()} == before
+    train(index, tiny_config(epochs=2), run.path, RESUME)
+    assert len(run.metrics()) == 2
+
+
+def test_ctrl_c_ends_a_training_as_it_ends_everything_else(
+    index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(module_part, "augment", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(index, tiny_config(), tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_trial_leaves_the_name_free(index: DatasetIndex, tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def stages(run: RunFolder, folds: CrossValidation) -> list[Stage]:
 
 
 def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
-    """Make sure that the folds tell something about the run: only the split may differ, and where weights came from.
+    """Make sure that the folds tell something about the run.
+
+    Only the split and the machine may differ, and the model to go on from, which `stages` looks at by itself.
 
     Raises
     ------
@@ -51,7 +53,12 @@ def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
         If anything else differs.
     """
     alike = [
-        replace(each, split=SplitConfig(), hardware=folds.hardware, model=ModelConfig(model=each.model.model))
+        replace(
+            each,
+            split=SplitConfig(),
+            hardware=replace(folds.hardware, micro_batch=each.hardware.micro_batch),  # which batch norm depends on
+            model=replace(each.model, weights="none", encoder_weights=Path(each.model.encoder_weights).name),
+        )
         for each in (run, folds)
     ]
     if alike[0] != alike[1] or run.split.split != "all":

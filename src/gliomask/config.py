@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ SubsetName = Literal["test", "validation", "train", "unseen", "all", "buda10"]
 CutName = Literal["median", "quartiles", "none"]
 
 _Config = TypeVar("_Config")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")  # 1e-3, which YAML takes for text
 _EXTENTS = {"shift", "scale", "rotate", "gain", "offset", "noise"}
 """The augmentation settings that are no probabilities."""
 
@@ -277,6 +279,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
     if type(value) is not hint:
         raise UsageError(f"{name} is {value!r}; expected {hint.__name__}")
     return value
@@ -326,6 +330,9 @@ def load_config(path: Path, known: Mapping[str, Any] | None = None) -> TrainConf
         raise
     if not isinstance(values, dict):
         raise UsageError(f"{path}: holds {type(values).__name__}; expected a mapping of settings")
+    split = values.get("split")
+    if isinstance(split, dict) and "split" not in split and {"folds", "fold"} & set(split):
+        values = values | {"split": split | {"split": "fold"}}  # as on the command line
     recipe = values.get("recipe", "default")  # anything at all, so not yet a key
     base = next((RECIPES[name] for name in RECIPES if name == recipe), None)
     return from_dict(TrainConfig, values, from_dict(TrainConfig, dict(known or {}), base))

@@ -97,7 +97,7 @@ class TrainingPlans(Sampler[BatchPlan]):
     Raises
     ------
     UsageError
-        If a batch has fewer slices than there are processes.
+        If a batch cannot be shared evenly among the processes.
     """
 
     def __init__(
@@ -107,9 +107,10 @@ class TrainingPlans(Sampler[BatchPlan]):
         config: TrainConfig,
         share: Share = Share(),
     ) -> None:
-        if config.optimisation.batch_size < share.world:
+        if config.optimisation.batch_size % share.world:
             raise UsageError(
-                f"batch_size is {config.optimisation.batch_size}; expected at least {share.world}, one slice a device"
+                f"batch_size is {config.optimisation.batch_size}; expected a multiple of {share.world}, as many slices "
+                "on each device"
             )
         self._tumour, self._empty = positions[has_tumour], positions[~has_tumour]
         self._empties = len(self._empty)

@@ -10,11 +10,12 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,37 +204,51 @@ def _build(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int
 
 def _fill(index: DatasetIndex, size: int, folder: Path, progress: Callable[[int, int], None] | None) -> None:
     count = index.slice_count
-    open_memmap = np.lib.format.open_memmap
-    images = open_memmap(folder / "images.npy", "w+", np.uint8, (count, size, size, 3))
-    masks = open_memmap(folder / "masks.npy", "w+", np.uint8, (count, size, size))
     volume_statistics = np.empty((count, 2, 3), np.float32)
     slice_statistics = np.empty((count, 2, 3), np.float32)
     patients = np.empty(count, np.int64)
     tumour_pixels = np.empty(count, np.int64)
     start = 0
-    for row, patient in enumerate(index.patients):
-        if patient.slices:
-            raw_images, raw_masks = read_patient(index.root, patient)
-            window = head_window(raw_images)  # as in prediction: a network is shown heads of the usual size
-            if window is not None:
-                raw_images, raw_masks = raw_images[:, *window], raw_masks[:, *window]
-            fit = SquareFit(raw_images.shape[1], raw_images.shape[2], size)
-            here = slice(start, start + len(raw_images))
-            images[here] = fit.images(raw_images)
-            masks[here] = fit.masks(raw_masks)
-            volume_statistics[here] = channel_statistics(images[here])
-            slice_statistics[here] = [channel_statistics(image) for image in images[here]]
-            patients[here] = row
-            tumour_pixels[here] = masks[here].sum(axis=(1, 2), dtype=np.int64)
-            start = here.stop
-        if progress is not None:
-            progress(row + 1, len(index.patients))
-    images.flush()
-    masks.flush()
+    with (
+        _new_array(folder / "images.npy", (count, size, size, 3)) as image_file,
+        _new_array(folder / "masks.npy", (count, size, size)) as mask_file,
+    ):
+        for row, patient in enumerate(index.patients):
+            if patient.slices:
+                images, masks = _at_size(index.root, patient, size)
+                image_file.write(images.tobytes())
+                mask_file.write(masks.tobytes())
+                here = slice(start, start + len(images))
+                volume_statistics[here] = channel_statistics(images)
+                slice_statistics[here] = [channel_statistics(image) for image in images]
+                patients[here] = row
+                tumour_pixels[here] = masks.sum(axis=(1, 2), dtype=np.int64)
+                start = here.stop
+            if progress is not None:
+                progress(row + 1, len(index.patients))
     np.save(folder / "volume_statistics.npy", volume_statistics)
     np.save(folder / "slice_statistics.npy", slice_statistics)
     np.save(folder / "patients.npy", patients)
     np.save(folder / "tumour_pixels.npy", tumour_pixels)
+
+
+def _at_size(root: Path, patient: PatientRecord, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return (S, size, size, 3) slices and (S, size, size) masks, 0 or 1, of a patient."""
+    images, masks = read_patient(root, patient)
+    window = head_window(images)  # as in prediction: a network is shown heads of the usual size
+    if window is not None:
+        images, masks = images[:, *window], masks[:, *window]
+    fit = SquareFit(images.shape[1], images.shape[2], size)
+    return fit.images(images), fit.masks(masks).astype(np.uint8)
+
+
+@contextmanager
+def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Open an array of bytes to be written row by row: through a mapping, a full disk would kill the process."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
 
 
 def _sweep(parent: Path) -> None:

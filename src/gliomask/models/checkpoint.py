@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gliomask.errors import ModelFileError, UsageError
-from gliomask.files import whole_file
 from gliomask.models.catalogue import resolve_name
 from gliomask.models.padding import PaddedSegmenter
 from gliomask.models.registry import MODELS
+from gliomask.models.tensors import write_tensors
 
 FORMAT_VERSION = 1
 _KEY = "gliomask"
@@ -57,8 +56,7 @@ def save_weights(path: Path, model: nn.Module, *, name: str, extra: Mapping[str,
     except TypeError as error:
         raise ValueError(f"extra is not JSON: {error}") from error
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    with whole_file(path) as part:
-        save_file(tensors, part, metadata={_KEY: text})
+    write_tensors(tensors, path, {_KEY: text})
 
 
 def load_model(path: Path) -> tuple[PaddedSegmenter, dict[str, Any]]:

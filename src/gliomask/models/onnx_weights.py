@@ -70,7 +70,9 @@ def load_trained(source: Path | str, architecture: str) -> PaddedSegmenter:
     """
     path, contract, spec = find_model(source), contract_of(source), model_spec(architecture)
     if contract.architecture != spec.name:
-        raise UsageError(f"{source} is a {contract.architecture}, not a {spec.name}; leave --model out")
+        raise UsageError(
+            f"{source} is a {contract.architecture}, not a {spec.name}; expected --model {contract.architecture}"
+        )
     model = spec.build(bool(contract.training.get("stride_in_1x1", False)))
     _read_weights(path, model)
     return model

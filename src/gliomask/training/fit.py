@@ -8,9 +8,6 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,20 +32,13 @@ from gliomask.training.export import export
 from gliomask.training.learned import learn
 from gliomask.training.loading import SliceData
 from gliomask.training.machine import memory_errors, training_settings
+from gliomask.training.manners import interruptible, quiet_lightning
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import choose_precision
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.state import SafetensorsCheckpointIO, load_state
 
 _log = logging.getLogger(__name__)
-
-_EXPECTED_WARNINGS = (
-    ".*does not have many workers.*",  # reading a few rows of a file needs none
-    ".*is not supported for .* on this device.*",
-    ".*in eval mode at the start of training.*",  # the moving average stays in it
-    ".*recommended to use .*sync_dist.*",  # what is logged was summed over the processes already
-    ".*LeafSpec.*",  # Lightning's own use of what PyTorch deprecates
-)
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,8 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     Raises
     ------
     UsageError
-        If a run of this name exists already and is not to be resumed, or the machine lacks the hardware asked for.
+        If a run of this name exists already and is not to be resumed, or has lost the state to resume from; or the
+        machine lacks the hardware asked for.
     TrainingError
         If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
@@ -114,15 +105,18 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     GliomaskError
         As `fit`.
     """
-    if run.last.is_file() and not options.resume:
-        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
+    if options.resume and is_complete(run, config):
+        run.split().check(index)
+        _log.info("%s is complete: nothing is trained", run.path)
+        return run
+    _require_place(run, options)
     config = _resolved(config, run)
     resuming = options.resume and run.last.is_file()
     split = run.split() if options.resume and run.split_file.is_file() else make_split(index, config.split)
     split.check(index)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
-    with torch.random.fork_rng(), training_settings(_accelerator_name(config)), _quiet_lightning():
+    with torch.random.fork_rng(), training_settings(_accelerator_name(config)), quiet_lightning():
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
         net, beginning = (network_of(run), None) if resuming else first_network(config.model)
@@ -135,7 +129,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         if stopped_early(run, config):
             _log.info("%s was stopped early, after %d epochs: nothing is trained", run.path, len(run.metrics()))
         else:
-            with memory_errors():
+            with memory_errors(), interruptible():
                 trainer.fit(module, datamodule=data, ckpt_path=run.last if resuming else None)
     if trainer.is_global_zero:
         contract = export(run, learn(run, cache, index))
@@ -143,6 +137,16 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         told = "" if score is None else f", validation Dice {score:.4f}, temperature {contract.temperature:.2f}"
         _log.info("exported %s%s", run.model, told)
     return run
+
+
+def _require_place(run: RunFolder, options: FitOptions) -> None:
+    """Make sure that nothing which was trained is lost."""
+    if not run.holds_work:
+        return
+    if not options.resume:
+        raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")
+    if not run.last.is_file():
+        raise UsageError(f"{run.path} lacks last.safetensors, from which it would go on; choose another --name")
 
 
 def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None) -> None:
@@ -187,8 +191,8 @@ def _resolved(config: TrainConfig, run: RunFolder) -> TrainConfig:
     return replace(config, hardware=replace(config.hardware, precision=precision))
 
 
-def _wait_for(path: Path, seconds: float = 300.0) -> None:
-    """Wait until another process has written a file.
+def _wait_for(path: Path, seconds: float = 3600.0) -> None:
+    """Wait until another process has written a file; it may have to decode all slices first.
 
     Raises
     ------
@@ -210,6 +214,13 @@ def stopped_early(run: RunFolder, config: TrainConfig) -> bool:
     return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= config.optimisation.early_stopping
 
 
+def is_complete(run: RunFolder, config: TrainConfig) -> bool:
+    """Say whether a run has all epochs that its settings ask for, or was stopped early, and is exported."""
+    if not (run.model.is_file() and run.contract.is_file()):
+        return False
+    return len(run.metrics()) >= config.optimisation.epochs or stopped_early(run, config)
+
+
 def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
     """Return the settings of a run that is to go on, with more epochs if asked for.
 
@@ -227,21 +238,6 @@ def resumed_config(run: RunFolder, epochs: int | None = None) -> TrainConfig:
     if epochs < done:
         raise UsageError(f"{run.path} has {done} epochs already; expected --epochs of at least that many")
     return replace(config, optimisation=replace(config.optimisation, epochs=epochs))
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning from advertising, and from warning of its own doings."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for message in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _write_beginning(run: RunFolder, config: TrainConfig, split: Split, beginning: Beginning | None) -> None:

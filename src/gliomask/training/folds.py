@@ -16,7 +16,7 @@ from gliomask.data.split import make_split
 from gliomask.errors import UsageError
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import is_main_process
-from gliomask.training.fit import FitOptions, fit_in, resumed_config, stopped_early, trial_folder
+from gliomask.training.fit import FitOptions, fit_in, is_complete, resumed_config, trial_folder
 from gliomask.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -171,13 +171,6 @@ def fit_series(
     return [run for run, _ in plan]
 
 
-def is_complete(run: RunFolder, config: TrainConfig) -> bool:
-    """Say whether a run has all epochs that its settings ask for, or was stopped early, and is exported."""
-    if not (run.model.is_file() and run.contract.is_file()):
-        return False
-    return len(run.metrics()) >= config.optimisation.epochs or stopped_early(run, config)
-
-
 def resumed_folds(folder: CrossValidation, epochs: int | None = None) -> TrainConfig:
     """Return the settings of a cross-validation that is to go on, with more epochs if asked for.
 
@@ -227,7 +220,7 @@ def _require_place(index: DatasetIndex, folder: CrossValidation, options: FitOpt
         raise UsageError(f"{folder.path} holds a single run; choose another --name for the folds")
     if not folder.exists():
         return
-    if not options.resume and any(run.last.is_file() for run in folder.runs()):
+    if not options.resume and any(run.holds_work for run in folder.runs()):
         raise UsageError(f"{folder.path} holds folds already; use --resume to go on with them, or another --name")
     if options.resume:
         folder.check_data(index)

@@ -208,7 +208,10 @@ class SegmentationModule(lightning.LightningModule):
         sums = self.trainer.strategy.reduce(self._training_sums, reduce_op="sum").cpu().numpy()
         tp, fp, fn, loss, slices = map(float, sums)
         if not math.isfinite(loss):
-            raise TrainingError(f"the training loss is {loss}; expected a number; lower --learning-rate, then --resume")
+            raise TrainingError(
+                f"the training loss is {loss}; expected a number; train anew under another --name, with a lower "
+                "--learning-rate"
+            )
         # a list only where there are several optimisers
         rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self.epoch_metrics |= {

@@ -90,6 +90,13 @@ class RunFolder:
         """Description of the exported model."""
         return self.path / "model.json"
 
+    @property
+    def holds_work(self) -> bool:
+        """Whether something trained is here: a state, an exported model, or more epochs than a kill may lose."""
+        if self.last.is_file():
+            return True
+        return self.exists() and (self.contract.is_file() or len(self.metrics()) > 1)
+
     def exists(self) -> bool:
         """Whether a training was started here."""
         return self.config_file.is_file()

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from gliomask.errors import ModelFileError
-from gliomask.files import whole_file
+from gliomask.models.tensors import write_tensors
 
 _KEY = "gliomask_training_state"
 
@@ -66,11 +65,12 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
     ------
     TypeError
         If the state holds something that is neither a tensor nor a plain value.
+    OSError
+        If the file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     header = json.dumps(encode(dict(state), tensors))
-    with whole_file(path) as part:
-        save_file(tensors, part, metadata={_KEY: header})
+    write_tensors(tensors, path, {_KEY: header})
 
 
 def load_state(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
