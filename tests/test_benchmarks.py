@@ -243,7 +243,9 @@ def test_a_variant_is_measured_in_its_own_process(tmp_path: Path) -> None:
     assert min(min(values) for values in row["rates"].values()) > 0
 
 
-def test_a_variant_is_measured_on_the_data_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variant_is_measured_on_the_data_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[str]] = []
 
     def pretend(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -251,8 +253,9 @@ def test_a_variant_is_measured_on_the_data_that_were_asked_for(monkeypatch: pyte
         return subprocess.CompletedProcess(command, 0, stdout='{"rate": 1}')
 
     monkeypatch.setattr(subprocess, "run", pretend)
-    measures.main(["--networks", "resnet18", "--patients", "7", "--rounds", "1", "--variants", "as it is"])
-    (command,) = seen
+    options = ("--networks", "resnet18", "--patients", "7", "--rounds", "1", "--variants", "as it is")
+    run(measures.main, tmp_path / "o.json", *options)
+    (command,) = [each for each in seen if "--patients" in each]
     assert command[command.index("--patients") + 1] == "7"
 
 
