@@ -243,9 +243,7 @@ def test_a_variant_is_measured_in_its_own_process(tmp_path: Path) -> None:
     assert min(min(values) for values in row["rates"].values()) > 0
 
 
-def test_a_variant_is_measured_on_the_data_that_were_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variant_is_measured_on_the_data_that_were_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
     def pretend(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:

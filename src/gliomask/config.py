@@ -51,7 +51,8 @@ class ModelConfig:
     model: ModelName = "unet"
     """Network to train; `gliomask models` describes them (resnext is short for resnext50)."""
     encoder_weights: str = "none"
-    """Where a ResNet encoder starts: imagenet (downloaded once, checksum verified), none, or a safetensors file."""
+    """Where a ResNet encoder starts: imagenet (downloaded once, checksum verified), none, or a file, .safetensors or
+    .pth."""
     weights: str = "none"
     """Trained model that the whole network starts from: a bundled model's name, run folder or model.onnx; or none.
     --from names it and takes network, image size, normalisation, threshold and smallest_component from it, too."""
@@ -117,7 +118,7 @@ class OptimisationConfig:
     epochs: int = 20
     """Passes over the training slices."""
     batch_size: int = 16
-    """Slices per optimiser step, over all devices together."""
+    """Slices per optimiser step, over all devices together; a multiple of their number."""
     optimiser: Literal["adamw", "adamax"] = "adamw"
     """Optimiser."""
     learning_rate: float = 1.5e-3
@@ -151,7 +152,8 @@ class HardwareConfig:
     strategy: str = "auto"
     """Lightning strategy: auto, ddp, ..."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto measures whether bfloat16 convolutions are faster than float32 here, and takes the faster."""
+    """auto is bfloat16 on a CUDA device that has it, on a CPU if a convolution is at least 1.3 times as fast in it;
+    else float32."""
     resident: Literal["auto", "on", "off"] = "auto"
     """Keep all slices in the device's memory: auto does on a GPU, if they take less than half of what is free."""
     micro_batch: int = 0
