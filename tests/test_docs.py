@@ -78,7 +78,7 @@ def test_volumes_with_outlines_become_a_data_set(monkeypatch: pytest.MonkeyPatch
     head = np.random.default_rng(0).integers(50, 100, outline.shape) + 100 * outline
     affine = np.diag([-4.0, -4.0, 5.0, 1.0])  # to the left and to the front, as scanners and dcm2niix write it
     for name, array in (("flair", head.astype(np.int16)), ("tumour", outline)):
-        nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / f"{name}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / f"{name}.nii.gz")  # type: ignore[no-untyped-call]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "example.py").write_text(lines)
     runpy.run_path(str(tmp_path / "example.py"))

@@ -26,8 +26,8 @@ from gliomask.training import module as module_part
 from gliomask.training import precision
 from gliomask.training.beginning import beginning_of
 from gliomask.training.cross_validation import CrossValidation
-from gliomask.training.fit import fit
-from gliomask.training.folds import fit_folds, is_complete, resumed_folds
+from gliomask.training.fit import fit, is_complete
+from gliomask.training.folds import fit_folds, resumed_folds
 from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, tiny_config, tiny_index, use_tiny_net

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -310,6 +311,11 @@ def test_only_the_evaluation_of_these_masks_tells_who_was_seen(
         assert command._predicted(tmp_path / "masks", phantoms)[1]["patients_seen_in_training"] is None
 
 
+def ticks_and_marks(axes: Axes) -> tuple[list[str], list[int]]:
+    ticks = [each.get_text() for each in axes.get_xticklabels()]
+    return ticks, [len(np.asarray(line.get_xdata())) for line in axes.lines]
+
+
 def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
     table = feature_table(ManualMasks(phantoms), phantoms.patients)
     again = table.assign(patient=table["patient"].str.replace(r"_\d{8}$", "_20300101", regex=True))
@@ -327,10 +333,7 @@ def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
     told = [{drawing.name: drawing.draw().axes[0] for drawing in cluster_drawings(study)} for study in (once, twice)]
     assert told[0].keys() == told[1].keys() != set()
     for name, axes in told[0].items():
-        assert [each.get_text() for each in axes.get_xticklabels()] == [
-            each.get_text() for each in told[1][name].get_xticklabels()
-        ]
-        assert [len(line.get_xdata()) for line in axes.lines] == [len(line.get_xdata()) for line in told[1][name].lines]
+        assert ticks_and_marks(axes) == ticks_and_marks(told[1][name])
 
 
 def test_only_patients_without_a_label_are_said_to_have_none(phantoms: DatasetIndex) -> None:
