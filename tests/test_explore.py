@@ -143,6 +143,15 @@ def test_explore_writes_every_file(tmp_path: Path) -> None:
                 assert min(picture.size) > 300
 
 
+def test_explore_replaces_nothing_but_an_exploration(tmp_path: Path) -> None:
+    index, theirs = tiny(tmp_path / "data"), tmp_path / "out" / "summary.json"
+    theirs.parent.mkdir()
+    theirs.write_text('{"scores": {}}')
+    with pytest.raises(UsageError, match="is not of an exploration and would be replaced"):
+        explore(index, theirs.parent)
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+
 def test_explore_of_a_data_set_without_tumour_works_and_without_patients_says_so(tmp_path: Path) -> None:
     index = tiny(tmp_path / "data", {"TCGA_CS_0001_19960909": (0, 0)})
     assert {path.name for path in explore(index, tmp_path / "out")} == NAMES
