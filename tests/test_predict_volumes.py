@@ -300,6 +300,40 @@ def test_another_patient_of_the_same_name_is_not_taken_for_done(
     assert "done already" in capsys.readouterr().out
 
 
+def test_other_images_of_the_same_identifiers_are_not_taken_for_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    array, affine = turned(values, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    options = ("--model", model, "--out", tmp_path / "out", "--no-pictures")
+    write_series(tmp_path / "p", array, affine)
+    assert predict(tmp_path / "p", *options) == 0
+    shutil.make_archive(str(tmp_path / "q" / "p"), "zip", tmp_path / "p")
+    write_series(tmp_path / "p" / "t1", array, affine, series=2, SeriesDescription="Ax T1")  # which is not used
+    for source in (tmp_path / "p", tmp_path / "q" / "p.zip"):
+        assert predict(source, *options) == 0
+        assert "done already" in capsys.readouterr().out
+    write_series(tmp_path / "p", np.roll(array, 1, axis=0), affine)
+    for source in (("--flair", tmp_path / "p", "--series", "1"), (tmp_path / "p",)):
+        assert predict(*source, *options) == 1
+        assert "made from other files (of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("identifier", ["", "1.2.3"])
+def test_images_without_identifiers_of_their_own_are_refused(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], identifier: str
+) -> None:
+    """Anonymised, perhaps; each patient was reduced to one slice, and the second got the first one's mask."""
+    values, _ = scan()
+    array, affine = turned(values, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    for patient in (0, 1):
+        source = tmp_path / f"p{patient}" / "flair"
+        write_series(source, array, affine, patient=patient, SOPInstanceUID=identifier)
+        assert predict("--flair", source, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 1
+        assert "SOPInstanceUID; expected" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_table_of_somebody_else_is_not_written_over(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
