@@ -270,6 +270,39 @@ def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
     assert predict(flair, "--flair", flair, "--model", model) == 2
 
 
+@pytest.mark.parametrize("named", ["flair", "pre", "post"])
+def test_results_of_named_volumes_never_go_where_one_of_them_lies(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    paths = {name: write_nifti(tmp_path / name / "p.nii", array, affine) for name in ("flair", "pre", "post")}
+    home = tmp_path / "store" / "p"
+    home.mkdir(parents=True)
+    paths[named].rename(home / "p.nii")
+    paths[named].symlink_to(home / "p.nii")
+    (home / "p_mask.nii.gz").write_text("made by hand")
+    given = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+    assert predict(*given, "--model", model, "--out", tmp_path / "store", "--overwrite") == 1
+    assert "masks replace no truth" in capsys.readouterr().err
+    assert sorted(path.name for path in home.iterdir()) == ["p.nii", "p_mask.nii.gz"]
+    assert (home / "p_mask.nii.gz").read_text() == "made by hand"
+
+
+@pytest.mark.parametrize("inside", [".", "p1", "p1/deep"])
+def test_results_of_a_named_folder_never_go_among_its_images(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.0))
+    write_series(tmp_path / "data" / "p1" / inside, array, affine)
+    monkeypatch.chdir(tmp_path / "data" if inside == "." else tmp_path / "data" / "p1")
+    given = ("--flair", tmp_path / "data" / "p1", "--model", model, "--no-pictures")
+    for _ in range(2):
+        assert predict(*given, "--out", ".") == 1
+        assert "p1 holds the images themselves" in capsys.readouterr().err
+        assert not list(Path("p1").glob("*_mask.nii.gz"))
+        assert predict(*given, "--out", tmp_path / "data" / "p1" / "results") == 0
+
+
 def test_t1_that_lacks_a_part_is_said(model: str, tmp_path: Path) -> None:
     values, _ = scan()
     array, affine = turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))

@@ -152,7 +152,7 @@ def predict_found(
         try:
             loaded = None if reading is None else reading.result()
             result = predict_study(study, predictor, out, keep, loaded=loaded)
-        except (DataError, OSError, MemoryError) as error:
+        except (DataError, UsageError, OSError, MemoryError) as error:
             yield study.name, _reason(study.name, error, out)
         else:
             yield result

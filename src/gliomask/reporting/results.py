@@ -28,6 +28,7 @@ from gliomask.errors import DataError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
+from gliomask.inference.homes import lies_in
 from gliomask.inference.own_results import SUMMARY, UNFINISHED, read_result
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
@@ -48,14 +49,14 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     Raises
     ------
     UsageError
-        If the results would lie among the slices, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it.
     DataError
         If there are results of other files, another model or other options than are asked for now; or a file of the
         study cannot be read.
     """
     folder = out / study.name
-    if isinstance(study, Study) and folder.resolve() in _homes(study):
-        raise UsageError(f"{folder} holds the slices themselves; expected another --out, where masks replace no truth")
+    if lies_in(study, folder):
+        raise UsageError(f"{folder} holds the images themselves; expected another --out, where masks replace no truth")
     if keep.overwrite or not (folder / SUMMARY).is_file():
         return None
     known = read_result(folder)
@@ -66,13 +67,6 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     if not all((folder / name).is_file() for name in known["masks"]):
         return None
     return known | {"skipped": True, "folder": str(folder)}
-
-
-def _homes(study: Study) -> set[Path]:
-    """Return the folders in which the slices lie, and those of the files that they are links to."""
-    images = [item.image for item in study.slices]
-    folders = {image.parent for image in images}  # few: to follow every link of every path takes long
-    return {folder.resolve() for folder in folders} | {image.resolve().parent for image in images if image.is_symlink()}
 
 
 def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: Predictor, keep: Keep) -> Iterator[str]:
@@ -143,7 +137,7 @@ def predict_study(
     Raises
     ------
     UsageError
-        If the results would lie among the slices, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it.
     DataError
         If a file cannot be read or written, or a result exists already that is not to be replaced.
     """
