@@ -224,6 +224,40 @@ def test_a_killed_study_is_done_anew(
     assert "exists already; expected a new file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scan_mask.nii.gz", "scan_probability.nii.gz", "scan_3_prediction.png", "scan_contours_1.png", "scan.gif",
+        "scan_preview.png", "summary.json",
+    ],
+)  # fmt: skip
+def test_files_of_the_user_are_not_replaced_unless_told(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source = write_nifti(tmp_path / "scan.nii", *turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    mine = tmp_path / "out" / "scan" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"mine": 1}')
+    command = (source, "--model", model, "--out", tmp_path / "out", "--probabilities", "--preview")
+    assert predict(*command) == 1
+    assert f"{name}: exists already" in capsys.readouterr().err
+    assert [path.name for path in mine.parent.iterdir()] == [name]
+    assert predict(*command, "--overwrite") == int(name == "summary.json")  # without which nothing is known of the rest
+    assert (mine.read_text(errors="replace") == '{"mine": 1}') == (name == "summary.json")
+
+
+def test_pictures_of_an_earlier_call_are_replaced_where_its_mask_is_lost(model: str, tmp_path: Path) -> None:
+    source = write_nifti(tmp_path / "scan.nii", *turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    command = (source, "--model", model, "--out", tmp_path / "out")
+    assert predict(*command) == 0
+    mask, picture = (tmp_path / "out" / "scan" / name for name in ("scan_mask.nii.gz", "scan.gif"))
+    mask.unlink()
+    made = picture.stat().st_mtime_ns
+    assert predict(*command) == 0
+    assert mask.is_file()
+    assert picture.stat().st_mtime_ns > made
+
+
 def interrupted(*_: Any) -> Any:
     """Stop where the user did."""
     raise KeyboardInterrupt

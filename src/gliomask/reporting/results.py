@@ -51,17 +51,18 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     UsageError
         If the results would lie among the images, where the masks would pass for truth or replace it.
     DataError
-        If there are results of other files, another model or other options than are asked for now; or a file of the
-        study cannot be read.
+        If there are results of other files, another model or other options than are asked for now, or a summary.json of
+        somebody else; or a file of the study cannot be read.
     """
     folder = out / study.name
     if lies_in(study, folder):
         raise UsageError(f"{folder} holds the images themselves; expected another --out, where masks replace no truth")
-    if keep.overwrite or not (folder / SUMMARY).is_file():
-        return None
     known = read_result(folder)
-    if known is None:
-        raise _exists(folder / SUMMARY)
+    if known is None and (folder / SUMMARY).exists():
+        cure = "choose another --out, or move it away"
+        raise DataError(folder / SUMMARY, "exists already and is no summary of a study", "a new file", cure)
+    if keep.overwrite or known is None:
+        return None
     if (different := next(_differences(known, study, predictor, keep), None)) is not None:
         raise _exists(folder / SUMMARY, f"exists already, made {different}")
     if not all((folder / name).is_file() for name in known["masks"]):
@@ -139,16 +140,16 @@ def predict_study(
     UsageError
         If the results would lie among the images, where the masks would pass for truth or replace it.
     DataError
-        If a file cannot be read or written, or a result exists already that is not to be replaced.
+        If a file cannot be read or written, or a file exists already that is not to be replaced: a result, or one of
+        somebody else under a name that a result may have.
     """
     known = finished(study, predictor, out, keep)
     if known is not None:
         return known
     start, folder = time.perf_counter(), out / study.name
     loaded = loaded or load_study(study)
-    existing = next((target for target in loaded.targets(folder) if target.exists()), None)
-    if existing is not None and not (keep.overwrite or (folder / UNFINISHED).is_file()):
-        raise _exists(existing)
+    if not (keep.overwrite or (folder / UNFINISHED).is_file()):
+        _require_new(folder, study.name, loaded, keep)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).touch()
     _remove_earlier(folder)
@@ -195,12 +196,29 @@ def predict_study(
     return summary
 
 
+def _require_new(folder: Path, name: str, loaded: Loaded, keep: Keep) -> None:
+    """Make sure that nothing is written over but what an earlier prediction wrote beside masks."""
+    others = loaded.probabilities(folder) if keep.probabilities else []
+    if keep.pictures:
+        from gliomask.reporting.predictions import picture_names  # noqa: PLC0415 - masks alone need no matplotlib
+
+        others += [folder / each for each in picture_names(name, loaded.stems)]
+    others += [_preview(folder, name)] if keep.preview else []
+    ours = (read_result(folder) or {}).get("files", ())
+    targets = [*loaded.targets(folder), *(path for path in others if path.name not in ours)]
+    if (existing := next((path for path in targets if path.exists()), None)) is not None:
+        raise _exists(existing)
+
+
 def _remove_earlier(folder: Path) -> None:
     """Remove what an earlier prediction wrote, its summary last but before anything new is written."""
-    for name in (read_result(folder) or {}).get("files", ()):
+    known = read_result(folder)
+    if known is None:
+        return
+    for name in known.get("files", ()):
         if Path(name).name == name and (folder / name).is_file():  # nothing outside of the folder, whatever it says
             (folder / name).unlink()
-    (folder / SUMMARY).unlink(missing_ok=True)
+    (folder / SUMMARY).unlink()
 
 
 def _seen(name: str, predictor: Predictor) -> bool | None:
@@ -218,9 +236,13 @@ def _draw(folder: Path, name: str, loaded: Loaded, prediction: Prediction, keep:
     if keep.preview:
         from gliomask.reporting.preview import write_preview  # noqa: PLC0415
 
-        written.append(folder / f"{name}_preview.png")
+        written.append(_preview(folder, name))
         write_preview(written[-1], name, loaded.images, prediction, loaded.spacing)
     return written
+
+
+def _preview(folder: Path, name: str) -> Path:
+    return folder / f"{name}_preview.png"
 
 
 def _exists(path: Path, found: str = "exists already") -> DataError:
