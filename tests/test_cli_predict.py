@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ from gliomask.cli.app import main
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
+from gliomask.errors import UsageError
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.predictor import Predictor
+from gliomask.inference.studies import find_studies
 from gliomask.reporting.loaded import Keep
+from gliomask.reporting.results import predict_study
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))
@@ -309,6 +313,15 @@ def test_a_link_to_a_mask_does_not_hide_where_it_lies(
     assert predict(images, "--model", model, "--out", tmp_path / "truth", "--overwrite") == 1
     assert "masks replace no truth" in capsys.readouterr().err
     assert np.array_equal(read_mask(truth / "case_3_mask.tif"), TRUTH[2])
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_leads_out_of_the_results_is_refused(model: str, tmp_path: Path, name: str) -> None:
+    folder = write_known_patient(tmp_path / "data", "case", FOUND, None)
+    (study,) = find_studies([folder])
+    with pytest.raises(UsageError, match="expected a name for its folder of results"):
+        predict_study(replace(study, name=name), Predictor.load(model), tmp_path / "a" / "out")
+    assert not (tmp_path / "a").exists()
 
 
 def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str, tmp_path: Path) -> None:

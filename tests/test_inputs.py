@@ -260,6 +260,18 @@ def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> No
     assert flair.series.description == "T1"
 
 
+def test_a_folder_given_by_dots_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "p1", values(), AFFINE)
+    (tmp_path / "p1" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "p1" / "deep")
+    for given in ("..", "../deep/.."):
+        assert [study.name for study in volumes(Path(given))] == ["p1"]
+        assert named_study(Path(given)).name == "p1"
+    monkeypatch.chdir(tmp_path / "p1")
+    assert [study.name for study in volumes(Path())] == ["p1"]
+    assert named_study(Path()).name == "p1"
+
+
 def test_studies_of_a_patient_in_a_folder_keep_their_names(tmp_path: Path) -> None:
     """Whatever is added later: results of one study must not pass for those of another."""
     named: list[set[str]] = []
@@ -338,6 +350,16 @@ def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:
     found = find_inputs([tmp_path / "b.json", tmp_path / "out" / "none.nii"])
     assert found.studies == ()
     assert ["none of these" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+
+
+def test_results_above_where_the_user_stands_hide_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nifti(tmp_path / "data" / "scan.nii")
+    here = tmp_path / "data" / "out" / "scan"
+    here.mkdir(parents=True)
+    (here / ".unfinished").touch()
+    monkeypatch.chdir(here)
+    for given in ("../..", "../../../data"):
+        assert [study.name for study in volumes(Path(given))] == ["scan"]
 
 
 def test_files_named_one_by_one_make_one_study(tmp_path: Path) -> None:

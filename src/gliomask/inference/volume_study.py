@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import oddities, to_channels
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
-from gliomask.inference.names import place_of, stem
+from gliomask.inference.names import place_of, stem, whole_path
 from gliomask.volumes import nifti_file
 from gliomask.volumes.archive import contents
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series
@@ -124,7 +124,7 @@ def named_study(
     flair: Path, pre: Path | None = None, post: Path | None = None, *, series: str | None = None
 ) -> VolumeStudy:
     """Return the study of volumes that the user names one by one: NIfTI files, DICOM folders or zips."""
-    return VolumeStudy(stem(place_of(flair)), flair, pre, post, series)
+    return VolumeStudy(stem(place_of(whole_path(flair))), flair, pre, post, series)
 
 
 def _content(source: Source | None, series: str | None, *, only: bool) -> str:

@@ -49,12 +49,15 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     Raises
     ------
     UsageError
-        If the results would lie among the images, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
+        name is no name of a folder.
     DataError
         If there are results of other files, another model or other options than are asked for now, or a summary.json of
         somebody else; or a file of the study cannot be read.
     """
     folder = out / study.name
+    if study.name in {"", ".", ".."}:
+        raise UsageError(f"a study called {study.name!r}; expected a name for its folder of results; rename its file")
     if lies_in(study, folder):
         raise UsageError(f"{folder} holds the images themselves; expected another --out, where masks replace no truth")
     known = read_result(folder)
@@ -138,7 +141,8 @@ def predict_study(
     Raises
     ------
     UsageError
-        If the results would lie among the images, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
+        name is no name of a folder.
     DataError
         If a file cannot be read or written, or a file exists already that is not to be replaced: a result, or one of
         somebody else under a name that a result may have.
