@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import re
 import shutil
@@ -287,6 +288,26 @@ def test_table_of_all_studies(model: str, tmp_path: Path) -> None:
     assert "damaged at its start" in rows["broken"]["error"]
     assert float(rows["sick"]["volume_ml"]) == pytest.approx((tumour.sum() + 1) * 0.125)
     assert [study["study"] for study in json.loads((tmp_path / "out" / "summary.json").read_text())] == list(rows)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_cannot_be_shown_stop_nothing(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    name = b"M\xfcller".decode("utf-8", "surrogateescape")  # as of old, in Latin 1
+    write_nifti(tmp_path / "in" / "z.nii", array, affine)
+    (tmp_path / "in" / f"{name}.nii").write_bytes((tmp_path / "in" / "z.nii").read_bytes())
+    (tmp_path / "in" / f"{name} \xe9.nii").write_bytes(b"no image")
+    written, told = io.BytesIO(), io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(told, encoding, write_through=True))
+    assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--preview") == 1
+    assert b"M\\udcfcller: 6 slices" in written.getvalue()
+    assert b"z: 6 slices" in written.getvalue()
+    assert b"M\\udcfcller " in told.getvalue()
+    assert predict(tmp_path / f"{name}2", "--model", f"{name}/model.onnx") == 1  # the command's own words
+    assert told.getvalue().endswith(b"\n")
 
 
 def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
