@@ -362,12 +362,14 @@ def test_results_above_where_the_user_stands_hide_no_input(tmp_path: Path, monke
         assert [study.name for study in volumes(Path(given))] == ["scan"]
 
 
-def test_files_named_one_by_one_make_one_study(tmp_path: Path) -> None:
+def test_files_named_one_by_one_make_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a shell expands folder/*."""
     paths = write_series(tmp_path / "in", values(), AFFINE)
-    (study,) = volumes(*sorted(paths))
-    assert study.name == "in"
-    assert np.array_equal(study.read().images[..., 1], axial(0))
+    monkeypatch.chdir(tmp_path)
+    for given in (paths, [paths[0], *(path.relative_to(tmp_path) for path in paths[1:])]):
+        (study,) = volumes(*sorted(given))
+        assert study.name == "in"
+        assert np.array_equal(study.read().images[..., 1], axial(0))
     (tmp_path / "in" / "notes.txt").write_text("nothing")
     found = find_inputs(sorted((tmp_path / "in").iterdir()))
     assert len(found.studies) == 1

@@ -106,6 +106,8 @@ def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -
     found: Placed = []
     for path in zips:
         found += _zip(path, series, errors, needed=True)
+    if len({path.is_absolute() for path in parts}) > 1:  # which have no folder in common
+        parts = [whole_path(path) for path in parts]
     headers = list(read_headers([Part(path) for path in parts]))
     foreign = sorted({Part(path) for path in parts} - {part for part, _ in headers})
     errors += [DataError(part.path, "none of these", _READABLE, "check the path, or convert it") for part in foreign]
