@@ -17,6 +17,7 @@ from dicom_builders import SECRETS, uid, write_enhanced, write_series
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.inference.inputs import find_inputs
+from gliomask.inference.nifti_studies import other_sequence
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy, named_study
 from gliomask.volumes.dicom import DicomImage
@@ -133,6 +134,25 @@ def test_what_is_flair_is_told_by_the_last_word(tmp_path: Path) -> None:
     for name in ("ax_t2_flair_5", "ax_t1_3", "x_probability"):  # as converters number the series
         nifti(tmp_path / "c" / f"{name}.nii.gz")
     assert [study.name for study in volumes(tmp_path)] == ["p1_T2_FLAIR", "sub-01", "ax_t2_flair_5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Ax_T2_FLAIR", None), ("eT2W_FLAIR_SENSE", None), ("AX FLAIR +C", None), ("flair", None),
+        ("AX_T1_FLAIR", "T1 before contrast"), ("T1_FLAIR", "T1 before contrast"), ("T1FLAIR", "T1 before contrast"),
+        ("scan_AX_T1_FLAIR_5", "T1 before contrast"), ("Ax T1 FLAIR +GD", "T1 after contrast"),
+        ("t1ce_flair", "T1 after contrast"), ("AX_T2", "another sequence"), ("t1_mprage", "T1 before contrast"),
+    ],
+)  # fmt: skip
+def test_t1_flair_is_no_flair(tmp_path: Path, name: str, other: str | None) -> None:
+    """As in DICOM."""
+    path = nifti(tmp_path / "in" / f"{name}.nii")
+    assert other_sequence(path) == other
+    found = find_inputs([tmp_path / "in"])
+    assert ([study.name for study in found.studies], len(found.errors)) == (([name], 0) if other is None else ([], 1))
+    nifti(tmp_path / "in" / "ax_t2_flair.nii")
+    assert other is None or [study.name for study in volumes(tmp_path / "in")] == ["ax_t2_flair"]
 
 
 @pytest.mark.parametrize(
