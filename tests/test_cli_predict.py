@@ -22,6 +22,7 @@ from gliomask.inference.predictor import Predictor
 from gliomask.inference.studies import find_studies
 from gliomask.reporting.loaded import Keep
 from gliomask.reporting.results import predict_study
+from gliomask.reporting.results_table import Failure
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))
@@ -332,6 +333,6 @@ def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str
     write_known_patient(tmp_path / "more", "other", FOUND, None)
     found = find_inputs([tmp_path])  # it is not told where the results go
     one, other = predict_found(found, Predictor.load(model), tmp_path, Keep(pictures=False, overwrite=True))
-    assert isinstance(one, tuple)
-    assert "case holds the images themselves; expected another --out" in one[1]
+    assert isinstance(one, Failure)
+    assert "case holds the images themselves; expected another --out" in one.reason
     assert isinstance(other, dict)

@@ -383,6 +383,9 @@ def test_another_patient_of_the_same_name_is_not_taken_for_done(
     assert predict("--flair", tmp_path / "p2" / "flair.nii", *options) == 1
     assert f"made from other files (of {tmp_path}/p1/flair.nii)" in capsys.readouterr().err
     assert (tmp_path / "out" / "flair" / "flair_mask.nii.gz").read_bytes() == mask
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [(row["study"], row["status"]) for row in rows] == [("flair", "failed"), ("flair", "done")]
+    assert rows[1]["source"] == f"{tmp_path}/p1/flair.nii"
     (tmp_path / "p1").rename(tmp_path / "p3")
     assert predict("--flair", tmp_path / "p3" / "flair.nii", *options) == 0
     assert "done already" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from typing import Any
 
 from gliomask import __version__
 from gliomask.data.naming import persons
-from gliomask.errors import DataError, UsageError
+from gliomask.errors import DataError, ResultExistsError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
@@ -51,9 +51,10 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     UsageError
         If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
         name is no name of a folder.
+    ResultExistsError
+        If there are results of other files, another model or other options than are asked for now.
     DataError
-        If there are results of other files, another model or other options than are asked for now, or a summary.json of
-        somebody else; or a file of the study cannot be read.
+        If there is a summary.json of somebody else, or a file of the study cannot be read.
     """
     folder = out / study.name
     if study.name in {"", ".", ".."}:
@@ -143,9 +144,11 @@ def predict_study(
     UsageError
         If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
         name is no name of a folder.
+    ResultExistsError
+        If a file exists already that is not to be replaced: a result, or one of somebody else with a name that a
+        result may have.
     DataError
-        If a file cannot be read or written, or a file exists already that is not to be replaced: a result, or one of
-        somebody else under a name that a result may have.
+        If a file cannot be read or written, or there is a summary.json of somebody else.
     """
     known = finished(study, predictor, out, keep)
     if known is not None:
@@ -249,5 +252,5 @@ def _preview(folder: Path, name: str) -> Path:
     return folder / f"{name}_preview.png"
 
 
-def _exists(path: Path, found: str = "exists already") -> DataError:
-    return DataError(path, found, "a new file", "choose another --out, or give --overwrite")
+def _exists(path: Path, found: str = "exists already") -> ResultExistsError:
+    return ResultExistsError(path, found, "a new file", "choose another --out, or give --overwrite")
