@@ -190,6 +190,7 @@ ERRORS = (
     (errors.GliomaskError("wrong"), 1),
     (errors.DataError("here", "that", "this", "do it"), 1),
     (errors.UnreadableImageError("here", "that", "this", "do it"), 1),
+    (errors.ResultExistsError("here", "that", "this", "do it"), 1),
     (errors.SplitMismatchError("here", "that", "this", "do it"), 1),
     (errors.ModelFileError("wrong"), 1),
     (errors.WeightsError("wrong"), 1),

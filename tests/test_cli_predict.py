@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,13 @@ from gliomask.cli.app import main
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
+from gliomask.errors import UsageError
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.predictor import Predictor
+from gliomask.inference.studies import find_studies
+from gliomask.reporting.loaded import Keep
+from gliomask.reporting.results import predict_study
+from gliomask.reporting.results_table import Failure
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))
@@ -289,5 +295,44 @@ def test_links_to_slices_do_not_hide_where_those_lie(
     else:
         for path in folder.iterdir():
             (link / path.name).symlink_to(path)
-    assert predict(link, "--model", model, "--out", tmp_path / "data", "--overwrite") > 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_known_patient(tmp_path / "links", "other", FOUND, None)
+    options = ("--model", model, "--out", tmp_path / "data", "--overwrite", "--no-pictures")
+    assert predict(tmp_path / "links", *options) == 1
     assert "masks replace no truth" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert (tmp_path / "data" / "other" / "summary.json").is_file()  # the other went on
+
+
+def test_a_link_to_a_mask_does_not_hide_where_it_lies(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_known_patient(tmp_path / "truth", "case", FOUND, TRUTH)
+    images = write_known_patient(tmp_path / "images", "case", FOUND, None)
+    for path in truth.glob("*_mask.tif"):
+        (images / path.name).symlink_to(path)
+    assert predict(images, "--model", model, "--out", tmp_path / "truth", "--overwrite") == 1
+    assert "masks replace no truth" in capsys.readouterr().err
+    assert np.array_equal(read_mask(truth / "case_3_mask.tif"), TRUTH[2])
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_leads_out_of_the_results_is_refused(model: str, tmp_path: Path, name: str) -> None:
+    folder = write_known_patient(tmp_path / "data", "case", FOUND, None)
+    (study,) = find_studies([folder])
+    with pytest.raises(UsageError, match="expected a name for its folder of results"):
+        predict_study(replace(study, name=name), Predictor.load(model), tmp_path / "a" / "out")
+    assert not (tmp_path / "a").exists()
+
+
+def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str, tmp_path: Path) -> None:
+    from gliomask.cli.predict import predict_found
+    from gliomask.inference.inputs import find_inputs
+
+    write_known_patient(tmp_path, "case", FOUND, FOUND)
+    write_known_patient(tmp_path / "more", "other", FOUND, None)
+    found = find_inputs([tmp_path])  # it is not told where the results go
+    one, other = predict_found(found, Predictor.load(model), tmp_path, Keep(pictures=False, overwrite=True))
+    assert isinstance(one, Failure)
+    assert "case holds the images themselves; expected another --out" in one.reason
+    assert isinstance(other, dict)

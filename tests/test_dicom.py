@@ -242,8 +242,9 @@ def test_other_objects_and_localisers_are_passed_over(tmp_path: Path) -> None:
 
 def test_orientations_of_a_series_are_told_apart(tmp_path: Path) -> None:
     write_series(tmp_path / "a", values(), AFFINE)
-    write_series(tmp_path / "b", values(), affine_of((1, 2, 0), (1, -1, 1), SPACING), SOPInstanceUID=uid(5))
-    assert sorted((one.plane, len(one.frames)) for one in find_series(tmp_path)) == [("axial", 6), ("sagittal", 1)]
+    turned = affine_of((1, 2, 0), (1, -1, 1), SPACING)
+    write_series(tmp_path / "b", values(), turned, series=2, SeriesInstanceUID=uid(0, 1))
+    assert sorted((one.plane, len(one.frames)) for one in find_series(tmp_path)) == [("axial", 6), ("sagittal", 6)]
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_several_patients_are_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "b", values(), AFFINE, patient=1)
     assert "images of several patients" in refusal(tmp_path)
     (tmp_path / "b").rename(tmp_path.parent / f"{tmp_path.name}-away")
-    write_series(tmp_path / "c", values(), AFFINE, PatientID="other", SOPInstanceUID=uid(7))
+    write_series(tmp_path / "c", values(), AFFINE, series=2, PatientID="other", SeriesInstanceUID=uid(0, 1))
     assert "a series with images of several patients" in refusal(tmp_path)
 
 
@@ -323,6 +324,21 @@ def test_copies_are_left_out_and_said(tmp_path: Path) -> None:
     image = read(tmp_path)
     assert np.array_equal(image.volume.array, values())
     assert "6 image(s) that are there twice" in image.warnings[0]
+
+
+def test_images_that_share_an_identifier_are_no_copies(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE, SOPInstanceUID=uid(5))
+    assert [len(one.frames) for one in find_series(tmp_path)] == [6]
+    assert "several images that share one SOPInstanceUID; expected" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["SOPInstanceUID", "SeriesInstanceUID"])
+def test_an_identifier_that_is_absent_is_named(tmp_path: Path, name: str) -> None:
+    for path in write_series(tmp_path, values(), AFFINE):
+        dataset = dcmread(path)
+        delattr(dataset, name)
+        dataset.save_as(path)
+    assert f"an image without {name}; expected" in refusal(tmp_path)
 
 
 def move(path: Path, by: float, axis: int = 2) -> None:
@@ -416,6 +432,7 @@ def test_one_slice_has_its_thickness(tmp_path: Path) -> None:
         ({"PixelSpacing": ["0", "1"]}, "cannot be inverted"),
         ({"PhotometricInterpretation": "MONOCHROME1"}, "inverted grey values"),
         ({"SamplesPerPixel": 3}, "colour"),
+        ({"SOPInstanceUID": None}, "an image without SOPInstanceUID"),
         ({"SeriesInstanceUID": None}, None),
     ],
 )

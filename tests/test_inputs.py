@@ -17,6 +17,7 @@ from dicom_builders import SECRETS, uid, write_enhanced, write_series
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.inference.inputs import find_inputs
+from gliomask.inference.nifti_studies import other_sequence
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy, named_study
 from gliomask.volumes.dicom import DicomImage
@@ -133,6 +134,25 @@ def test_what_is_flair_is_told_by_the_last_word(tmp_path: Path) -> None:
     for name in ("ax_t2_flair_5", "ax_t1_3", "x_probability"):  # as converters number the series
         nifti(tmp_path / "c" / f"{name}.nii.gz")
     assert [study.name for study in volumes(tmp_path)] == ["p1_T2_FLAIR", "sub-01", "ax_t2_flair_5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Ax_T2_FLAIR", None), ("eT2W_FLAIR_SENSE", None), ("AX FLAIR +C", None), ("flair", None),
+        ("AX_T1_FLAIR", "T1 before contrast"), ("T1_FLAIR", "T1 before contrast"), ("T1FLAIR", "T1 before contrast"),
+        ("scan_AX_T1_FLAIR_5", "T1 before contrast"), ("Ax T1 FLAIR +GD", "T1 after contrast"),
+        ("FLAIR_in_T1_space", None), ("t1ce_flair", "T1 after contrast"), ("AX_T2", "another sequence"), ("t1_mprage", "T1 before contrast"),
+    ],
+)  # fmt: skip
+def test_t1_flair_is_no_flair(tmp_path: Path, name: str, other: str | None) -> None:
+    """As in DICOM."""
+    path = nifti(tmp_path / "in" / f"{name}.nii")
+    assert other_sequence(path) == other
+    found = find_inputs([tmp_path / "in"])
+    assert ([study.name for study in found.studies], len(found.errors)) == (([name], 0) if other is None else ([], 1))
+    nifti(tmp_path / "in" / "ax_t2_flair.nii")
+    assert other is None or [study.name for study in volumes(tmp_path / "in")] == ["ax_t2_flair"]
 
 
 @pytest.mark.parametrize(
@@ -260,6 +280,18 @@ def test_dicom_studies_are_named_by_their_folders_and_zips(tmp_path: Path) -> No
     assert flair.series.description == "T1"
 
 
+def test_a_folder_given_by_dots_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "p1", values(), AFFINE)
+    (tmp_path / "p1" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "p1" / "deep")
+    for given in ("..", "../deep/.."):
+        assert [study.name for study in volumes(Path(given))] == ["p1"]
+        assert named_study(Path(given)).name == "p1"
+    monkeypatch.chdir(tmp_path / "p1")
+    assert [study.name for study in volumes(Path())] == ["p1"]
+    assert named_study(Path()).name == "p1"
+
+
 def test_studies_of_a_patient_in_a_folder_keep_their_names(tmp_path: Path) -> None:
     """Whatever is added later: results of one study must not pass for those of another."""
     named: list[set[str]] = []
@@ -340,12 +372,24 @@ def test_results_and_foreign_files_are_no_input(tmp_path: Path) -> None:
     assert ["none of these" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
 
 
-def test_files_named_one_by_one_make_one_study(tmp_path: Path) -> None:
+def test_results_above_where_the_user_stands_hide_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nifti(tmp_path / "data" / "scan.nii")
+    here = tmp_path / "data" / "out" / "scan"
+    here.mkdir(parents=True)
+    (here / ".unfinished").touch()
+    monkeypatch.chdir(here)
+    for given in ("../..", "../../../data"):
+        assert [study.name for study in volumes(Path(given))] == ["scan"]
+
+
+def test_files_named_one_by_one_make_one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a shell expands folder/*."""
     paths = write_series(tmp_path / "in", values(), AFFINE)
-    (study,) = volumes(*sorted(paths))
-    assert study.name == "in"
-    assert np.array_equal(study.read().images[..., 1], axial(0))
+    monkeypatch.chdir(tmp_path)
+    for given in (paths, [paths[0], *(path.relative_to(tmp_path) for path in paths[1:])]):
+        (study,) = volumes(*sorted(given))
+        assert study.name == "in"
+        assert np.array_equal(study.read().images[..., 1], axial(0))
     (tmp_path / "in" / "notes.txt").write_text("nothing")
     found = find_inputs(sorted((tmp_path / "in").iterdir()))
     assert len(found.studies) == 1

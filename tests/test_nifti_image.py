@@ -130,6 +130,17 @@ def test_what_is_odd_about_the_place_is_said(tmp_path: Path) -> None:
     assert np.array_equal(twice.volume.affine, load(tmp_path / "b.nii").affine)
 
 
+def test_a_quaternion_that_is_too_long_leaves_sform(tmp_path: Path) -> None:
+    path = patch(save(tmp_path / "a.nii", values()), 252, "h", 1)
+    affine = load(path).affine
+    image = read_nifti(patch(path, 256, "fff", 0.6000001, 0.8000003, 0.00002))
+    assert "(qform) is no rotation; sform is taken" in image.warnings[0]
+    assert np.array_equal(image.volume.affine, affine)
+    write_nifti(tmp_path / "m.nii", values() > 0, image.volume, image.header)
+    assert np.array_equal(read_nifti(tmp_path / "m.nii").volume.affine, affine)
+    assert "damaged" in refusal(patch(path, 254, "h", 0))  # nothing else tells the place
+
+
 def test_lengths_that_nibabel_would_make_up_are_refused(tmp_path: Path) -> None:
     made: Any = Nifti1Image(values(), None)  # type: ignore[no-untyped-call]
     made.set_qform(AFFINE, code=1)

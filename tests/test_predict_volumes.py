@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import re
 import shutil
@@ -224,6 +225,40 @@ def test_a_killed_study_is_done_anew(
     assert "exists already; expected a new file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scan_mask.nii.gz", "scan_probability.nii.gz", "scan_3_prediction.png", "scan_contours_1.png", "scan.gif",
+        "scan_preview.png", "summary.json",
+    ],
+)  # fmt: skip
+def test_files_of_the_user_are_not_replaced_unless_told(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source = write_nifti(tmp_path / "scan.nii", *turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    mine = tmp_path / "out" / "scan" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"mine": 1}')
+    command = (source, "--model", model, "--out", tmp_path / "out", "--probabilities", "--preview")
+    assert predict(*command) == 1
+    assert f"{name}: exists already" in capsys.readouterr().err
+    assert [path.name for path in mine.parent.iterdir()] == [name]
+    assert predict(*command, "--overwrite") == int(name == "summary.json")  # without which nothing is known of the rest
+    assert (mine.read_text(errors="replace") == '{"mine": 1}') == (name == "summary.json")
+
+
+def test_pictures_of_an_earlier_call_are_replaced_where_its_mask_is_lost(model: str, tmp_path: Path) -> None:
+    source = write_nifti(tmp_path / "scan.nii", *turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
+    command = (source, "--model", model, "--out", tmp_path / "out")
+    assert predict(*command) == 0
+    mask, picture = (tmp_path / "out" / "scan" / name for name in ("scan_mask.nii.gz", "scan.gif"))
+    mask.unlink()
+    made = picture.stat().st_mtime_ns
+    assert predict(*command) == 0
+    assert mask.is_file()
+    assert picture.stat().st_mtime_ns > made
+
+
 def interrupted(*_: Any) -> Any:
     """Stop where the user did."""
     raise KeyboardInterrupt
@@ -255,6 +290,26 @@ def test_table_of_all_studies(model: str, tmp_path: Path) -> None:
     assert [study["study"] for study in json.loads((tmp_path / "out" / "summary.json").read_text())] == list(rows)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_cannot_be_shown_stop_nothing(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    name = b"M\xfcller".decode("utf-8", "surrogateescape")  # as of old, in Latin 1
+    write_nifti(tmp_path / "in" / "z.nii", array, affine)
+    (tmp_path / "in" / f"{name}.nii").write_bytes((tmp_path / "in" / "z.nii").read_bytes())
+    (tmp_path / "in" / f"{name} \xe9.nii").write_bytes(b"no image")
+    written, told = io.BytesIO(), io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(told, encoding, write_through=True))
+    assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--preview") == 1
+    assert b"M\\udcfcller: 6 slices" in written.getvalue()
+    assert b"z: 6 slices" in written.getvalue()
+    assert b"M\\udcfcller " in told.getvalue()
+    assert predict(tmp_path / f"{name}2", "--model", f"{name}/model.onnx") == 1  # the command's own words
+    assert told.getvalue().endswith(b"\n")
+
+
 def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
     """T1 on a finer grid of its own is brought to FLAIR's; the known model does not look at it."""
     values, tumour = scan()
@@ -268,6 +323,39 @@ def test_three_sequences_of_one_patient(model: str, tmp_path: Path) -> None:
     assert not any("T1" in warning for warning in summary(out, "flair")["warnings"])
     assert predict("--pre", pre, "--model", model) == 2
     assert predict(flair, "--flair", flair, "--model", model) == 2
+
+
+@pytest.mark.parametrize("named", ["flair", "pre", "post"])
+def test_results_of_named_volumes_never_go_where_one_of_them_lies(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    paths = {name: write_nifti(tmp_path / name / "p.nii", array, affine) for name in ("flair", "pre", "post")}
+    home = tmp_path / "store" / "p"
+    home.mkdir(parents=True)
+    paths[named].rename(home / "p.nii")
+    paths[named].symlink_to(home / "p.nii")
+    (home / "p_mask.nii.gz").write_text("made by hand")
+    given = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+    assert predict(*given, "--model", model, "--out", tmp_path / "store", "--overwrite") == 1
+    assert "masks replace no truth" in capsys.readouterr().err
+    assert sorted(path.name for path in home.iterdir()) == ["p.nii", "p_mask.nii.gz"]
+    assert (home / "p_mask.nii.gz").read_text() == "made by hand"
+
+
+@pytest.mark.parametrize("inside", [".", "p1", "p1/deep"])
+def test_results_of_a_named_folder_never_go_among_its_images(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    array, affine = turned(scan()[0], (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.0))
+    write_series(tmp_path / "data" / "p1" / inside, array, affine)
+    monkeypatch.chdir(tmp_path / "data" if inside == "." else tmp_path / "data" / "p1")
+    given = ("--flair", tmp_path / "data" / "p1", "--model", model, "--no-pictures")
+    for _ in range(2):
+        assert predict(*given, "--out", ".") == 1
+        assert "p1 holds the images themselves" in capsys.readouterr().err
+        assert not list(Path("p1").glob("*_mask.nii.gz"))
+        assert predict(*given, "--out", tmp_path / "data" / "p1" / "results") == 0
 
 
 def test_t1_that_lacks_a_part_is_said(model: str, tmp_path: Path) -> None:
@@ -295,9 +383,46 @@ def test_another_patient_of_the_same_name_is_not_taken_for_done(
     assert predict("--flair", tmp_path / "p2" / "flair.nii", *options) == 1
     assert f"made from other files (of {tmp_path}/p1/flair.nii)" in capsys.readouterr().err
     assert (tmp_path / "out" / "flair" / "flair_mask.nii.gz").read_bytes() == mask
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [(row["study"], row["status"]) for row in rows] == [("flair", "failed"), ("flair", "done")]
+    assert rows[1]["source"] == f"{tmp_path}/p1/flair.nii"
     (tmp_path / "p1").rename(tmp_path / "p3")
     assert predict("--flair", tmp_path / "p3" / "flair.nii", *options) == 0
     assert "done already" in capsys.readouterr().out
+
+
+def test_other_images_of_the_same_identifiers_are_not_taken_for_done(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, _ = scan()
+    array, affine = turned(values, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    options = ("--model", model, "--out", tmp_path / "out", "--no-pictures")
+    write_series(tmp_path / "p", array, affine)
+    assert predict(tmp_path / "p", *options) == 0
+    shutil.make_archive(str(tmp_path / "q" / "p"), "zip", tmp_path / "p")
+    write_series(tmp_path / "p" / "t1", array, affine, series=2, SeriesDescription="Ax T1")  # which is not used
+    for source in (tmp_path / "p", tmp_path / "q" / "p.zip"):
+        assert predict(source, *options) == 0
+        assert "done already" in capsys.readouterr().out
+    write_series(tmp_path / "p", np.roll(array, 1, axis=0), affine)
+    for source in (("--flair", tmp_path / "p", "--series", "1"), (tmp_path / "p",)):
+        assert predict(*source, *options) == 1
+        assert "made from other files (of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("identifier", ["", "1.2.3"])
+def test_images_without_identifiers_of_their_own_are_refused(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], identifier: str
+) -> None:
+    """Anonymised, perhaps; each patient was reduced to one slice, and the second got the first one's mask."""
+    values, _ = scan()
+    array, affine = turned(values, (0, 1, 2), (-1, -1, 1), (5.0, 5.0, 5.5))
+    for patient in (0, 1):
+        source = tmp_path / f"p{patient}" / "flair"
+        write_series(source, array, affine, patient=patient, SOPInstanceUID=identifier)
+        assert predict("--flair", source, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 1
+        assert "SOPInstanceUID; expected" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_table_of_somebody_else_is_not_written_over(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gliomask.errors import DataError
-from gliomask.reporting.results_table import require_own_table, write_table
+from gliomask.reporting.results_table import Failure, require_own_table, write_table
 
 
 def study(out: Path, name: str, **values: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def table(out: Path) -> list[dict[str, str]]:
 
 
 def test_table_has_what_is_there_and_what_failed(tmp_path: Path) -> None:
-    write_table(tmp_path, [study(tmp_path, "b")], [("c", "c.nii: damaged")])
+    write_table(tmp_path, [study(tmp_path, "b")], [Failure("c", "c.nii: damaged")])
     write_table(tmp_path, [study(tmp_path, "a")], [])
     rows = table(tmp_path)
     assert [(row["study"], row["status"]) for row in rows] == [("a", "done"), ("b", "done")]  # c may be mended now
@@ -39,13 +39,21 @@ def test_table_has_what_is_there_and_what_failed(tmp_path: Path) -> None:
         "one; two",
         "5 x 0.9 x 0.9",
     )
-    write_table(tmp_path, [], [("b", "b.nii: damaged")])
+    write_table(tmp_path, [], [Failure("b", "b.nii: damaged")])
     assert [(row["study"], row["status"], row["error"]) for row in table(tmp_path)] == [
         ("a", "done", ""),
         ("b", "failed", "b.nii: damaged"),
     ]
     assert [row["study"] for row in json.loads((tmp_path / "summary.json").read_text())] == ["a", "b"]
     require_own_table(tmp_path)
+
+
+def test_a_result_whose_name_is_taken_keeps_its_row(tmp_path: Path) -> None:
+    study(tmp_path, "a")
+    write_table(tmp_path, [], [Failure("a", "a: exists already", True), Failure("b", "b: exists already", True)])
+    assert [(row["study"], row["status"]) for row in table(tmp_path)] == [
+        ("a", "failed"), ("a", "done"), ("b", "failed"),
+    ]  # fmt: skip
 
 
 def test_folders_that_hold_something_else_are_left_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
     ├── MissingExtraError         an optional dependency is not installed      (exit status 2)
     ├── DataError                 a file or folder is not what it should be    (exit status 1)
     │   ├── UnreadableImageError  one image file cannot be used
+    │   ├── ResultExistsError     a result that is not to be replaced is there already
     │   └── SplitMismatchError    a split (or a run) that was made for other data
     ├── ModelFileError            an exported model or checkpoint that does not hold together
     ├── TrainingError             a training that cannot go on
@@ -70,6 +71,10 @@ class DataError(GliomaskError):
 
 class UnreadableImageError(DataError):
     """One image file cannot be used."""
+
+
+class ResultExistsError(DataError):
+    """A result that is not to be replaced is there already."""
 
 
 class SplitMismatchError(DataError):

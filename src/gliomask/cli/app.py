@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from gliomask.errors import GliomaskError, MissingExtraError, UsageError
 
@@ -34,6 +35,9 @@ _OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscr
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # names of files need be no text, or none of this terminal's
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(_overview())

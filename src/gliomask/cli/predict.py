@@ -13,7 +13,7 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
-from gliomask.errors import DataError, UsageError
+from gliomask.errors import DataError, ResultExistsError, UsageError
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gliomask.inference.studies import Study
     from gliomask.inference.volume_study import VolumeStudy
     from gliomask.reporting.loaded import Keep, Loaded
+    from gliomask.reporting.results_table import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     from gliomask.inference.predictor import Predictor
     from gliomask.reporting.loaded import Keep
-    from gliomask.reporting.results_table import require_own_table, write_table
+    from gliomask.reporting.results_table import Failure, require_own_table, write_table
 
     printer, start = Printer(options), time.perf_counter()
     predictor = Predictor.load(
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
         overwrite=options.overwrite,
     )
     results: list[dict[str, Any]] = []
-    failures = [(Path(error.path).name, str(error)) for error in found.errors]
+    failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
     try:
         with printer.progress("predicting") as progress:
             for done, outcome in enumerate(predict_found(found, predictor, options.out, keep), start=1):
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
                     _tell(outcome, printer)
                 else:
                     failures.append(outcome)
-                    printer.error(outcome[1])
+                    printer.error(outcome.reason)
                 if progress is not None:
                     progress(done, len(found.studies))
     finally:  # an interrupted call leaves a table of what is complete
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
     if predictor.mirrored_seconds:
         spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
         printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
-    printer.result({"studies": results, "failed": len(failures), "errors": [error for _, error in failures]})
+    printer.result({"studies": results, "failed": len(failures), "errors": [each.reason for each in failures]})
     return 1 if failures else 0
 
 
@@ -142,18 +143,17 @@ def _find(options: PredictOptions) -> Inputs:
     return found
 
 
-def predict_found(
-    found: Inputs, predictor: Predictor, out: Path, keep: Keep
-) -> Iterator[dict[str, Any] | tuple[str, str]]:
-    """Predict one study after the other, the next being read meanwhile; yield what came of each, or name and reason."""
+def predict_found(found: Inputs, predictor: Predictor, out: Path, keep: Keep) -> Iterator[dict[str, Any] | Failure]:
+    """Predict one study after the other, the next being read meanwhile; yield what came of each."""
     from gliomask.reporting.results import predict_study
+    from gliomask.reporting.results_table import Failure
 
     for study, reading in _read_ahead(found, predictor, out, keep):
         try:
             loaded = None if reading is None else reading.result()
             result = predict_study(study, predictor, out, keep, loaded=loaded)
-        except (DataError, OSError, MemoryError) as error:
-            yield study.name, _reason(study.name, error, out)
+        except (DataError, UsageError, OSError, MemoryError) as error:
+            yield Failure(study.name, _reason(study.name, error, out), isinstance(error, ResultExistsError))
         else:
             yield result
 

@@ -9,7 +9,7 @@ from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
-from gliomask.inference.names import place_of, stem
+from gliomask.inference.names import place_of, stem, whole_path
 from gliomask.inference.volume_study import Placed, VolumeStudy
 from gliomask.volumes.archive import Part
 from gliomask.volumes.dicom import group_series
@@ -64,7 +64,8 @@ def _studies_of(
     if len({frame.patient for study in studies for frame in study}) > 1:
         errors.append(DataError(str(place), "images of several patients", "one patient", "make a folder for each"))
         return []
-    names = [stem(place) + (f"_{_digest(study)}" if len(studies) > 1 else "") for study in studies]
+    name = stem(place_of(whole_path(place)))  # ".." is no name
+    names = [name + (f"_{_digest(study)}" if len(studies) > 1 else "") for study in studies]
     return [
         (VolumeStudy(name, tuple(group_series(source, study)), series=series), place)
         for name, study in zip(names, studies, strict=True)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
 from gliomask.inference.dicom_studies import dicom_studies
+from gliomask.inference.homes import folders, lies_in
 from gliomask.inference.names import is_mask, own_names, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import nifti_studies, other_sequence
 from gliomask.inference.own_results import result_finder
@@ -105,6 +106,8 @@ def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -
     found: Placed = []
     for path in zips:
         found += _zip(path, series, errors, needed=True)
+    if len({path.is_absolute() for path in parts}) > 1:  # which have no folder in common
+        parts = [whole_path(path) for path in parts]
     headers = list(read_headers([Part(path) for path in parts]))
     foreign = sorted({Part(path) for path in parts} - {part for part, _ in headers})
     errors += [DataError(part.path, "none of these", _READABLE, "check the path, or convert it") for part in foreign]
@@ -159,7 +162,7 @@ def _in_folder(folder: Path, series: str | None, errors: list[DataError]) -> _Fo
         found += _zip(path, series, errors)
     unread = unread_images(part.path for part in sorted({*others} - {part for part, _ in headers}))
     found = [(_with_notes(study, unread), place) for study, place in found]
-    used = {path for study, _ in found for path in _folders(study)}
+    used = {path for study, _ in found for path in folders(study)}
     alone = {path: files for path, files in unread.items() if path not in used}
     errors += [files.error(path) for path, files in alone.items() if files.volumes or not found]
     if not found and len(errors) == before:
@@ -169,17 +172,8 @@ def _in_folder(folder: Path, series: str | None, errors: list[DataError]) -> _Fo
 
 def _with_notes(study: Study | VolumeStudy, unread: dict[Path, Unread]) -> Study | VolumeStudy:
     """Note which files beside a study's own are not read."""
-    notes = [f"beside it lie {unread[path].said}, which are not read" for path in _folders(study) if path in unread]
+    notes = [f"beside it lie {unread[path].said}, which are not read" for path in folders(study) if path in unread]
     return replace(study, notes=(*study.notes, *notes)) if notes else study
-
-
-def _folders(study: Study | VolumeStudy) -> set[Path]:
-    """Return the folders in which the images of a study lie."""
-    if isinstance(study, Study):
-        return {item.image.parent for item in study.slices}
-    if isinstance(study.flair, Path):
-        return {study.flair.parent}
-    return {frame.part.path.parent for series in study.flair for frame in series.frames}
 
 
 def _with_own_folders(found: _Found, results: Path | None, errors: list[DataError]) -> tuple[Study | VolumeStudy, ...]:
@@ -195,14 +189,9 @@ def _with_own_folders(found: _Found, results: Path | None, errors: list[DataErro
                 "a name of its own, because results go to OUT/NAME",
             )
             errors.append(DataError(str(place), said, expected, "predict it by itself, with its own --out"))
-        elif results is not None and _lies_in(study, results / name):
+        elif results is not None and lies_in(study, results / name):
             said = f"its results would go to {results / name}, which holds the images themselves"
             errors.append(DataError(str(place), said, "another --out, where masks replace no truth", "choose one"))
         else:
             studies.append(replace(study, name=name))
     return tuple(studies)
-
-
-def _lies_in(study: Study | VolumeStudy, folder: Path) -> bool:
-    real = folder.resolve()
-    return any(real in (path, *path.parents) for path in map(Path.resolve, _folders(study)))

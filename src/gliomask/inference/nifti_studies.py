@@ -17,7 +17,7 @@ _WORDS = re.compile(r"(?P<owner>.*?)[^A-Za-z0-9]*(?P<word>[A-Za-z0-9]+)")
 _ELSEWHERE = ("derivatives", "sourcedata")  # of a BIDS data set
 _KINDS = {  # by the last word of the name, in BIDS, BraTS 2020 and BraTS 2023
     "flair": "FLAIR", "t2flair": "FLAIR", "t2f": "FLAIR",
-    "t1": "before", "t1n": "before", "t1w": "before",
+    "t1": "before", "t1n": "before", "t1w": "before", "t1flair": "before",
     "t1c": "after", "t1ce": "after", "t1gd": "after",
     "t2": "other", "t2w": "other",
 }  # fmt: skip
@@ -30,7 +30,7 @@ class _Image:
     """A file, whose it is (subject and session, or what goes before the last word), and which sequence.
 
     The kind is FLAIR, T1 before or after contrast, another sequence, or not known (None). It stands at the end of the
-    name, or elsewhere in it (``is_plain`` is False).
+    name, or elsewhere in it (``is_plain`` is False). Outside of BIDS, T1 FLAIR is a T1-weighted sequence.
     """
 
     path: Path
@@ -49,15 +49,18 @@ class _Image:
         kind = _KINDS.get(match["word"].lower(), "other" if bids else None)
         if kind == "before" and bids and "_ce-" in bids["entities"]:
             kind = "after"
-        if kind is None and bids is None:
-            return cls._by_any_word(path, name)
+        if bids is None and kind in (None, "FLAIR"):
+            by_any = cls._by_any_word(path, name)
+            if kind is None or by_any.kind != "FLAIR":
+                return by_any
         return cls(path, match["owner"], kind, bids is not None)
 
     @classmethod
     def _by_any_word(cls, path: Path, name: str) -> _Image:
         words = re.split("[^A-Za-z0-9]+", name)
         kinds = [_KINDS.get(word.lower()) for word in words]
-        place = next((kinds.index(kind) for kind in ("FLAIR", "after", "before", "other") if kind in kinds), None)
+        known = kinds[: kinds.index("FLAIR") + 1] if "FLAIR" in kinds else kinds  # FLAIR in the space of T1 is FLAIR
+        place = next((known.index(kind) for kind in ("after", "before", "FLAIR", "other") if kind in known), None)
         if place is None:
             return cls(path, name, None, is_bids=False)
         rest = [word for number, word in enumerate(words) if number != place]
@@ -136,7 +139,7 @@ def _lacking(images: Sequence[_Image], *, any_flair: bool) -> list[DataError]:
         kinds = {image.kind for image in its}
         if "FLAIR" not in kinds and (not any_flair or {"before", "after"} <= kinds):
             found = f"no FLAIR among {len(its)} NIfTI file(s) of {owner or 'a patient'}"
-            expected = "one whose name ends in FLAIR or t2f"
+            expected = "one whose name ends in FLAIR or t2f, and says no T1"
             errors.append(
                 DataError(its[0].path.parent, found, expected, "if one of them is, give it with --flair FILE")
             )

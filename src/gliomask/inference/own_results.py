@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gliomask.inference.names import whole_path
+
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"
 """One of the two lies in the folder of every study."""
@@ -35,4 +37,4 @@ def result_finder() -> Callable[[Path], bool]:
             return True
         return folder.parent != folder and holds_results(folder.parent)
 
-    return lambda path: holds_results(path.parent.absolute())
+    return lambda path: holds_results(whole_path(path.parent))

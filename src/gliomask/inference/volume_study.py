@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import oddities, to_channels
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
-from gliomask.inference.names import place_of, stem
+from gliomask.inference.names import place_of, stem, whole_path
 from gliomask.volumes import nifti_file
+from gliomask.volumes.archive import contents
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series
 from gliomask.volumes.nifti_image import NiftiImage, read_nifti
 from gliomask.volumes.resample import resample
@@ -102,16 +103,16 @@ class VolumeStudy:
         return VolumeInput(flair, to_channels(stack, **others), grid, sequences, tuple(said))
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over the content of the files, wherever they lie; of DICOM over the images' identifiers.
+        """Return a SHA-256 over the content of the files that are used (of DICOM, of the series), wherever they lie.
 
         Raises
         ------
         DataError
-            If a file cannot be read.
+            If a file cannot be read, or no single series is FLAIR.
         """
         digest = hashlib.sha256(str(self.series).encode())
-        for source in (self.flair, self.pre, self.post):
-            digest.update(_content(source).encode() + b"\n")
+        for source, only in ((self.flair, False), (self.pre, True), (self.post, True)):
+            digest.update(_content(source, self.series, only=only).encode() + b"\n")
         return digest.hexdigest()
 
 
@@ -123,10 +124,11 @@ def named_study(
     flair: Path, pre: Path | None = None, post: Path | None = None, *, series: str | None = None
 ) -> VolumeStudy:
     """Return the study of volumes that the user names one by one: NIfTI files, DICOM folders or zips."""
-    return VolumeStudy(stem(place_of(flair)), flair, pre, post, series)
+    return VolumeStudy(stem(place_of(whole_path(flair))), flair, pre, post, series)
 
 
-def _content(source: Source | None) -> str:
+def _content(source: Source | None, series: str | None, *, only: bool) -> str:
+    """Return the checksums of the files of a NIfTI file or of the series that is taken."""
     if source is None:
         return "none"
     if isinstance(source, Path) and _is_nifti(source):
@@ -136,8 +138,8 @@ def _content(source: Source | None) -> str:
             raise DataError(
                 source, f"cannot be read ({error.strerror})", "a NIfTI file", "check its permissions"
             ) from error
-    series = find_series(source) if isinstance(source, Path) else source
-    return " ".join(sorted(f"{frame.instance}/{frame.index}" for one in series for frame in one.frames))
+    parts = sorted({frame.part for frame in _series(source, series, only=only).frames})
+    return " ".join(sorted(hashlib.sha256(content).hexdigest() for _, content in contents(parts)))
 
 
 def _is_nifti(source: Source) -> bool:
@@ -145,14 +147,18 @@ def _is_nifti(source: Source) -> bool:
 
 
 def _image(source: Source, series: str | None, *, only: bool = False) -> NiftiImage | DicomImage:
-    """Read a NIfTI file or the one series that is asked for; the only one need not be called FLAIR."""
     if isinstance(source, Path) and _is_nifti(source):
         return read_nifti(source)
+    return _series(source, series, only=only).read()
+
+
+def _series(source: Source, series: str | None, *, only: bool) -> DicomSeries:
+    """Return the one series that is asked for; the only one need not be called FLAIR."""
     found = find_series(source) if isinstance(source, Path) else list(source)
     named = isinstance(source, Path) and series is None
     if len(found) == 1 and (only or named):
-        return found[0].read()
+        return found[0]
     if only:
         listed = ", ".join(str(one) for one in found[:12])
         raise DataError(found[0].source, f"{len(found)} series: {listed}", "one", "give the folder of one series")
-    return choose_flair(found, series).read()
+    return choose_flair(found, series)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gliomask.errors import UsageError
 from gliomask.files import whole_file
 from gliomask.reporting.contours import draw_overlay
-from gliomask.reporting.style import PREDICTION, TRUTH, Line, brightest
+from gliomask.reporting.style import PREDICTION, TRUTH, Line, brightest, printable
 
 _STRIP = 24  # height in pixels of the strips above and below the slice
 _SIDE = 512  # side in pixels that slices are magnified to, by whole numbers
@@ -65,7 +65,7 @@ def write_gif(
     frames = []
     for number, plane in enumerate(_brightened(image)):
         overlay = draw_overlay(plane, _plane(truth, number), _plane(prediction, number), scale=_scale(plane))
-        frames.append(_quantise(_frame(overlay, caption, f"slice {number + 1} of {len(image)}", lines)))
+        frames.append(_quantise(_frame(overlay, printable(caption), f"slice {number + 1} of {len(image)}", lines)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
         frames[0].save(

@@ -84,6 +84,9 @@ class Loaded(Protocol):
     def targets(self, folder: Path) -> list[Path]:
         """Return the masks that `write` will write."""
 
+    def probabilities(self, folder: Path) -> list[Path]:
+        """Return the files of probabilities that `write` will write if they are asked for."""
+
     def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> Written:
         """Write masks, and probabilities if they are asked for."""
 
@@ -129,6 +132,10 @@ class LoadedSlices:
         """Return a mask for each file."""
         return [folder / f"{item.image.stem}_mask{item.image.suffix}" for item in self.study.slices]
 
+    def probabilities(self, folder: Path) -> list[Path]:
+        """Return a TIFF for each file."""
+        return [folder / f"{item.image.stem}_probability.tif" for item in self.study.slices]
+
     def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> Written:
         """Write a file for each file, of as many pages."""
         written = self.targets(folder)
@@ -137,9 +144,9 @@ class LoadedSlices:
             write_mask(target, mask)
         if keep.probabilities:
             planes = prediction.probabilities[np.newaxis] if self._paged else prediction.probabilities
-            for item, plane in zip(self.study.slices, planes, strict=True):
-                written.append(folder / f"{item.image.stem}_probability.tif")
-                write_probabilities(written[-1], plane)
+            for target, plane in zip(self.probabilities(folder), planes, strict=True):
+                written.append(target)
+                write_probabilities(target, plane)
         return Written(tuple(written))
 
 
@@ -188,6 +195,10 @@ class LoadedVolume:
         dicom = isinstance(self.volume.flair, DicomImage)
         return [folder / f"{self.name}_mask.nii.gz", *([folder / f"{self.name}_seg.dcm"] if dicom else [])]
 
+    def probabilities(self, folder: Path) -> list[Path]:
+        """Return one NIfTI file."""
+        return [folder / f"{self.name}_probability.nii.gz"]
+
     def write(self, folder: Path, prediction: Prediction, keep: Keep, model: str) -> Written:
         """Write the mask on the volume's own grid."""
         flair, grid = self.volume.flair, self.volume.grid
@@ -197,7 +208,7 @@ class LoadedVolume:
         written = [target]
         write_nifti(target, mask, flair.volume, header)
         if keep.probabilities:
-            written.append(folder / f"{self.name}_probability.nii.gz")
+            written += self.probabilities(folder)
             write_nifti(written[-1], grid.back(prediction.probabilities), flair.volume, header)
         if not isinstance(flair, DicomImage):
             return Written(tuple(written))

@@ -15,6 +15,12 @@ from gliomask.reporting.figures import contact_sheet, prediction_figure, save_fi
 from gliomask.reporting.gif import write_gif
 
 
+def picture_names(name: str, stems: Sequence[str]) -> list[str]:
+    """Return the names that pictures of a study may have; `write_pictures` takes some of them."""
+    pages = [f"{name}_contours_{page}.png" for page in range(1, len(stems) + 1)]
+    return [*(f"{each}_prediction.png" for each in stems), *pages, f"{name}.gif"]
+
+
 def write_pictures(
     folder: Path,
     name: str,

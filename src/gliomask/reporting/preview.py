@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gliomask.inference.predictor import Prediction
 from gliomask.reporting.figures import save_figure
-from gliomask.reporting.style import PREDICTION, brightest, new_figure, style
+from gliomask.reporting.style import PREDICTION, brightest, new_figure, printable, style
 
 if TYPE_CHECKING:
     from gliomask.evaluation.surfaces import Spacing
@@ -73,7 +73,7 @@ def preview_figure(name: str, images: NDArray[np.uint8], prediction: Prediction,
         axes.set_xlabel("  -  ".join(_SIDES[spacing is not None][axis == 2]), fontsize=7.5)
     scale = "" if spacing is not None else "; spacing not known, drawn as cubes"
     found_text = "no tumour found" if prediction.is_empty else f"threshold {prediction.threshold:g}"
-    figure.suptitle(f"{name}: FLAIR and the predicted mask, {found_text}{scale}")
+    figure.suptitle(f"{printable(name)}: FLAIR and the predicted mask, {found_text}{scale}")
     return figure
 
 

@@ -24,10 +24,11 @@ from typing import Any
 
 from gliomask import __version__
 from gliomask.data.naming import persons
-from gliomask.errors import DataError, UsageError
+from gliomask.errors import DataError, ResultExistsError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
+from gliomask.inference.homes import lies_in
 from gliomask.inference.own_results import SUMMARY, UNFINISHED, read_result
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
@@ -48,31 +49,29 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     Raises
     ------
     UsageError
-        If the results would lie among the slices, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
+        name is no name of a folder.
+    ResultExistsError
+        If there are results of other files, another model or other options than are asked for now.
     DataError
-        If there are results of other files, another model or other options than are asked for now; or a file of the
-        study cannot be read.
+        If there is a summary.json of somebody else, or a file of the study cannot be read.
     """
     folder = out / study.name
-    if isinstance(study, Study) and folder.resolve() in _homes(study):
-        raise UsageError(f"{folder} holds the slices themselves; expected another --out, where masks replace no truth")
-    if keep.overwrite or not (folder / SUMMARY).is_file():
-        return None
+    if study.name in {"", ".", ".."}:
+        raise UsageError(f"a study called {study.name!r}; expected a name for its folder of results; rename its file")
+    if lies_in(study, folder):
+        raise UsageError(f"{folder} holds the images themselves; expected another --out, where masks replace no truth")
     known = read_result(folder)
-    if known is None:
-        raise _exists(folder / SUMMARY)
+    if known is None and (folder / SUMMARY).exists():
+        cure = "choose another --out, or move it away"
+        raise DataError(folder / SUMMARY, "exists already and is no summary of a study", "a new file", cure)
+    if keep.overwrite or known is None:
+        return None
     if (different := next(_differences(known, study, predictor, keep), None)) is not None:
         raise _exists(folder / SUMMARY, f"exists already, made {different}")
     if not all((folder / name).is_file() for name in known["masks"]):
         return None
     return known | {"skipped": True, "folder": str(folder)}
-
-
-def _homes(study: Study) -> set[Path]:
-    """Return the folders in which the slices lie, and those of the files that they are links to."""
-    images = [item.image for item in study.slices]
-    folders = {image.parent for image in images}  # few: to follow every link of every path takes long
-    return {folder.resolve() for folder in folders} | {image.resolve().parent for image in images if image.is_symlink()}
 
 
 def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: Predictor, keep: Keep) -> Iterator[str]:
@@ -143,18 +142,21 @@ def predict_study(
     Raises
     ------
     UsageError
-        If the results would lie among the slices, where the masks would pass for truth or replace it.
+        If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
+        name is no name of a folder.
+    ResultExistsError
+        If a file exists already that is not to be replaced: a result, or one of somebody else with a name that a
+        result may have.
     DataError
-        If a file cannot be read or written, or a result exists already that is not to be replaced.
+        If a file cannot be read or written, or there is a summary.json of somebody else.
     """
     known = finished(study, predictor, out, keep)
     if known is not None:
         return known
     start, folder = time.perf_counter(), out / study.name
     loaded = loaded or load_study(study)
-    existing = next((target for target in loaded.targets(folder) if target.exists()), None)
-    if existing is not None and not (keep.overwrite or (folder / UNFINISHED).is_file()):
-        raise _exists(existing)
+    if not (keep.overwrite or (folder / UNFINISHED).is_file()):
+        _require_new(folder, study.name, loaded, keep)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).touch()
     _remove_earlier(folder)
@@ -201,12 +203,29 @@ def predict_study(
     return summary
 
 
+def _require_new(folder: Path, name: str, loaded: Loaded, keep: Keep) -> None:
+    """Make sure that nothing is written over but what an earlier prediction wrote beside masks."""
+    others = loaded.probabilities(folder) if keep.probabilities else []
+    if keep.pictures:
+        from gliomask.reporting.predictions import picture_names  # noqa: PLC0415 - masks alone need no matplotlib
+
+        others += [folder / each for each in picture_names(name, loaded.stems)]
+    others += [_preview(folder, name)] if keep.preview else []
+    ours = (read_result(folder) or {}).get("files", ())
+    targets = [*loaded.targets(folder), *(path for path in others if path.name not in ours)]
+    if (existing := next((path for path in targets if path.exists()), None)) is not None:
+        raise _exists(existing)
+
+
 def _remove_earlier(folder: Path) -> None:
     """Remove what an earlier prediction wrote, its summary last but before anything new is written."""
-    for name in (read_result(folder) or {}).get("files", ()):
+    known = read_result(folder)
+    if known is None:
+        return
+    for name in known.get("files", ()):
         if Path(name).name == name and (folder / name).is_file():  # nothing outside of the folder, whatever it says
             (folder / name).unlink()
-    (folder / SUMMARY).unlink(missing_ok=True)
+    (folder / SUMMARY).unlink()
 
 
 def _seen(name: str, predictor: Predictor) -> bool | None:
@@ -224,10 +243,14 @@ def _draw(folder: Path, name: str, loaded: Loaded, prediction: Prediction, keep:
     if keep.preview:
         from gliomask.reporting.preview import write_preview  # noqa: PLC0415
 
-        written.append(folder / f"{name}_preview.png")
+        written.append(_preview(folder, name))
         write_preview(written[-1], name, loaded.images, prediction, loaded.spacing)
     return written
 
 
-def _exists(path: Path, found: str = "exists already") -> DataError:
-    return DataError(path, found, "a new file", "choose another --out, or give --overwrite")
+def _preview(folder: Path, name: str) -> Path:
+    return folder / f"{name}_preview.png"
+
+
+def _exists(path: Path, found: str = "exists already") -> ResultExistsError:
+    return ResultExistsError(path, found, "a new file", "choose another --out, or give --overwrite")

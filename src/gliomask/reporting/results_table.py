@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
@@ -14,6 +14,24 @@ from gliomask.inference.own_results import SUMMARY, read_result
 
 TABLE = "summary.csv"
 _LISTS = ("masks", "files", "warnings", "extras", "sequences")
+
+
+class Failure(NamedTuple):
+    """A study, or a file, that has no result of this call, and why.
+
+    Attributes
+    ----------
+    study
+        Its name.
+    reason
+        The line about it.
+    is_taken
+        Whether that is because an earlier result has its name, and stays.
+    """
+
+    study: str
+    reason: str
+    is_taken: bool = False
 
 
 def require_own_table(out: Path) -> None:
@@ -29,7 +47,7 @@ def require_own_table(out: Path) -> None:
             raise DataError(path, "exists already and is no table of results", "a new file", "choose another --out")
 
 
-def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[tuple[str, str]]) -> None:
+def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[Failure]) -> None:
     """Write ``summary.json`` and ``summary.csv`` of all results in a folder by name, those of earlier calls among them.
 
     Parameters
@@ -39,10 +57,10 @@ def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Seque
     results
         Summaries of the studies of this call.
     failures
-        Studies, or files, of this call that have no result, and why.
+        Of this call. Where a name is taken, the earlier result has a row beside that of the failure.
     """
-    rows: list[dict[str, Any]] = [{"study": name, "status": "failed", "error": error} for name, error in failures]
-    named = {row["study"] for row in rows} | {result["study"] for result in results}
+    rows: list[dict[str, Any]] = [{"study": each.study, "status": "failed", "error": each.reason} for each in failures]
+    named = {each.study for each in failures if not each.is_taken} | {result["study"] for result in results}
     for result in [*results, *(old for old in _earlier(out) if old["study"] not in named)]:
         values = {key: value for key, value in result.items() if key not in {"study", "skipped"}}
         rows.append({"study": result["study"], "status": "done", "error": None, **values})

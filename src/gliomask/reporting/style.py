@@ -122,6 +122,11 @@ def new_figure(width: float, height: float, *, layout: bool = True) -> Figure:
     return figure
 
 
+def printable(text: str) -> str:
+    """Return a text with what is no character, such as bytes of a file's name that are none, written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def brightest(values: NDArray[np.uint8]) -> float:
     """Return the grey value that is shown as white: the 99.8th percentile, so that single bright voxels darken nothing.
 

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from gliomask.reporting.contours import outline
-from gliomask.reporting.style import Line, brightest, new_figure
+from gliomask.reporting.style import Line, brightest, new_figure, printable
 
 _FILL = 0.35  # opacity of filled masks
 
@@ -60,7 +60,7 @@ def tile_figure(grid: Grid, title: str) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with a title and its empty tiles, row by row."""
     figure = new_figure(*grid.size, layout=False)
     height = grid.size[1]
-    figure.text(grid.left / grid.size[0], 1 - 0.14 / height, title, ha="left", va="top", fontsize=11)
+    figure.text(grid.left / grid.size[0], 1 - 0.14 / height, printable(title), ha="left", va="top", fontsize=11)
     axes = [
         [figure.add_axes(grid.rectangle(row, column)) for column in range(grid.columns)] for row in range(grid.rows)
     ]

@@ -59,7 +59,7 @@ class DicomSeries:
     source
         Folder, zip or file that was searched.
     frames
-        At least one; copies of an image are left out.
+        At least one; copies of an image (of one identifier, at one place) are left out.
     remarks
         What is odd about how it was found, one sentence each.
     """
@@ -115,8 +115,8 @@ class DicomSeries:
         Raises
         ------
         DataError
-            If slices are missing, doubled, unevenly spaced or not on a line, voxels are smaller than 0.05 mm or
-            larger than 50 mm, or a file cannot be decoded.
+            If slices are missing, doubled, unevenly spaced or not on a line, or share an identifier, voxels are smaller
+            than 0.05 mm or larger than 50 mm, or a file cannot be decoded.
         """
         affine, said = _affine(self)
         values = read_pixels(self.frames)
@@ -225,7 +225,7 @@ def _parallel(first: DicomFrame, second: DicomFrame) -> bool:
 def _series(source: Path, frames: list[DicomFrame], remarks: tuple[str, ...]) -> DicomSeries:
     if len({frame.patient for frame in frames}) > 1:
         raise DataError(source, "a series with images of several patients", "one patient", "export the images again")
-    first = {(frame.instance, frame.index): frame for frame in reversed(frames)}
+    first = {(frame.instance, frame.index, frame.position): frame for frame in reversed(frames)}
     normal = _normal(frames[0])
     ordered = sorted(first.values(), key=lambda frame: (float(np.dot(normal, frame.position)), str(frame.part)))
     copies = len(frames) - len(first)
@@ -257,6 +257,9 @@ def _normal(frame: DicomFrame) -> NDArray[np.float64]:
 def _affine(series: DicomSeries) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the affine from (column, row, slice) to LPS, and what is odd about it."""
     first = series.frames[0]
+    if len({(frame.instance, frame.index) for frame in series.frames}) < len(series.frames):
+        found, cure = "several images that share one SOPInstanceUID", "export them again, with identifiers of their own"
+        raise DataError(series.source, found, _SERIES, cure)
     if len({frame.frame_of_reference for frame in series.frames}) > 1:
         raise DataError(series.source, "slices in several frames of reference", _SERIES, "export the series again")
     step, said = _step(series)

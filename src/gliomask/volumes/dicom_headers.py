@@ -140,7 +140,8 @@ def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
     Raises
     ------
     DataError
-        If the file is damaged, cut off before its pixels, packed as a whole ("deflated"), or lacks its place in space.
+        If the file is damaged, cut off before its pixels, packed as a whole ("deflated"), or lacks its identifiers
+        or its place in space.
     """
     if _DEFLATED in content:
         cure = "save it in another transfer syntax"
@@ -235,8 +236,8 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
     return DicomFrame(
         part=part,
         index=index,
-        instance=str(dataset.SOPInstanceUID),
-        series=str(dataset.SeriesInstanceUID),
+        instance=_identifier(part, dataset, "SOPInstanceUID"),
+        series=_identifier(part, dataset, "SeriesInstanceUID", may_be_empty=True),
         study=str(dataset.get("StudyInstanceUID") or ""),
         patient=(str(dataset.get("PatientID") or ""), str(dataset.get("PatientName") or "")),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID") or "") or None,
@@ -253,6 +254,14 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
         place=_count(dataset, "InstanceNumber"),
         acquired=_count(dataset, "ImagesInAcquisition"),
     )
+
+
+def _identifier(part: Part, dataset: Any, name: str, *, may_be_empty: bool = False) -> str:
+    """Return an identifier that has to be there."""
+    value = str(dataset.get(name) or "").strip()
+    if not value and not (may_be_empty and name in dataset):
+        raise DataError(str(part), f"an image without {name}", IMAGE, "export it again, with identifiers of its own")
+    return value
 
 
 def _count(dataset: Any, name: str) -> int | None:

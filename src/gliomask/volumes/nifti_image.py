@@ -23,6 +23,7 @@ _SPATIAL = (
 )  # fmt: skip
 _NO_PLACE = "the header says nothing of the orientation; it is taken as growing to left, anterior and superior"
 _TWO_PLACES = "the header's two descriptions of the place in space (sform and qform) differ; sform is taken"
+_NO_ROTATION = "one of the header's two descriptions of the place in space (qform) is no rotation; sform is taken"
 
 
 @dataclass(frozen=True)
@@ -156,5 +157,9 @@ def _affine(path: Path, image: Any) -> tuple[NDArray[np.float64], tuple[str, ...
         return affine, (_NO_PLACE,)
     if header["sform_code"] <= 0 or header["qform_code"] <= 0:
         return affine, ()
-    agree = np.allclose(affine, header.get_qform(), atol=0.02 * float(np.abs(affine[:3, :3]).max()))
+    try:
+        other = header.get_qform()
+    except ValueError:  # a quaternion longer than 1
+        return affine, (_NO_ROTATION,)
+    agree = np.allclose(affine, other, atol=0.02 * float(np.abs(affine[:3, :3]).max()))
     return affine, () if agree else (_TWO_PLACES,)
