@@ -142,7 +142,8 @@ def test_what_is_flair_is_told_by_the_last_word(tmp_path: Path) -> None:
         ("Ax_T2_FLAIR", None), ("eT2W_FLAIR_SENSE", None), ("AX FLAIR +C", None), ("flair", None),
         ("AX_T1_FLAIR", "T1 before contrast"), ("T1_FLAIR", "T1 before contrast"), ("T1FLAIR", "T1 before contrast"),
         ("scan_AX_T1_FLAIR_5", "T1 before contrast"), ("Ax T1 FLAIR +GD", "T1 after contrast"),
-        ("FLAIR_in_T1_space", None), ("t1ce_flair", "T1 after contrast"), ("AX_T2", "another sequence"), ("t1_mprage", "T1 before contrast"),
+        ("FLAIR_in_T1_space", None), ("t1ce_flair", "T1 after contrast"),
+        ("AX_T2", "another sequence"), ("t1_mprage", "T1 before contrast"),
     ],
 )  # fmt: skip
 def test_t1_flair_is_no_flair(tmp_path: Path, name: str, other: str | None) -> None:
