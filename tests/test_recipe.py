@@ -120,7 +120,7 @@ def test_stages_that_do_not_match_are_refused(first: tuple[RunFolder, CrossValid
     with pytest.raises(UsageError, match="expected a run and folds"):  # tested with weights that saw everybody
         stages(run, written_folds(tmp_path / "seen", going_on(first[0].path)))
     with pytest.raises(UsageError, match="expected a run and folds"):
-        stages(run, written_folds(tmp_path / "none", replace(going_on(first[1].path), model=SHORT.model)))
+        stages(run, written_folds(tmp_path / "none", replace(going_on(first[1].path), model=ModelConfig("resnet18"))))
 
 
 def test_folds_to_go_on_from_decide_network_and_size(

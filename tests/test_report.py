@@ -23,6 +23,7 @@ from gliomask.data.cache import read_patient
 from gliomask.data.index import DatasetIndex, PatientRecord, build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.errors import DataError, UsageError
+from gliomask.evaluation import summary
 from gliomask.evaluation.evaluate import Segmentation, evaluate
 from gliomask.evaluation.results import find_evaluation, write_evaluation
 from gliomask.files import file_sha256
@@ -34,7 +35,7 @@ from gliomask.reporting.report.pictures import crop_box, encode, profile_path, s
 from gliomask.reporting.report.sources import read_scored, read_trainings
 from gliomask.reporting.report.svg import PAGE_INK, chart_style
 from gliomask.reporting.report.viewer import choose_cases, read_cases
-from gliomask.reporting.report.wording import number, score_rows
+from gliomask.reporting.report.wording import OF_WHOLE_VOLUMES, number, score_rows
 from gliomask.training.run_folder import RunFolder
 
 SIZE, SLICES = 48, 5
@@ -376,7 +377,8 @@ def test_a_false_alarm_in_a_healthy_patient_is_no_missed_tumour(tmp_path: Path) 
 
 
 def test_distances_that_some_patients_lack_are_not_given() -> None:
-    for name in ("hd95_patient", "nsd_1_patient", "lesions"):
+    assert {*(f"{name}_patient" for name in summary.OF_WHOLE_VOLUMES), "lesions"} == OF_WHOLE_VOLUMES
+    for name in OF_WHOLE_VOLUMES:
         assert score_rows({name: None}, "mm")[0].meaning.startswith("Not given: it needs every slice")
     assert score_rows({"dice_slice_tumour": None}, "mm")[0].meaning == "There was nothing to average."
 

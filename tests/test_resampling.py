@@ -142,7 +142,7 @@ def test_sides_below_one_pixel_are_refused(sides: tuple[int, int, int]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(20, 60), st.integers(20, 60), st.floats(0.4, 2.5), st.sampled_from([32, 48]))
 def test_pixels_that_are_not_square_are_not_stretched(height: int, width: int, tall: float, size: int) -> None:
-    """A disc in space is a disc for the network: as wide as it is high, to a pixel or two."""
+    """A disc in space is a disc for the network: as wide as it is high, to two pixels and a half."""
     rows, columns = np.mgrid[:height, :width]
     radius = 0.4 * min(height * tall, width)
     disc = np.hypot((rows - (height - 1) / 2) * tall, columns - (width - 1) / 2) <= radius
@@ -150,8 +150,8 @@ def test_pixels_that_are_not_square_are_not_stretched(height: int, width: int, t
     (seen,) = fit.masks(disc[np.newaxis])
     high, wide = seen.any(axis=1).sum(), seen.any(axis=0).sum()
     scale = size / max(height * tall, width)
-    assert abs(high - 2 * radius * scale) <= 2 * max(1, tall * scale)
-    assert abs(wide - 2 * radius * scale) <= 2 * max(1, scale)
+    assert abs(high - 2 * radius * scale) <= 2.5 * max(1, tall * scale)
+    assert abs(wide - 2 * radius * scale) <= 2.5 * max(1, scale)
     assert fit.back(seen[np.newaxis].astype(np.float32)).shape == (1, height, width)
 
 

@@ -130,6 +130,8 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError(
             "--split-of chooses patients for --masks; expected no --split-of with a model, which has its own"
         )
+    if options.masks and options.split_of is None and options.subset in {"test", "validation", "train", "unseen"}:
+        raise UsageError(f"--subset {options.subset} of --masks; expected the run that has the split: --split-of RUN")
     if options.batch_size < 1:
         raise UsageError(f"batch_size is {options.batch_size}; expected >= 1")
     if options.spacing is not None and not all(0 < distance < float("inf") for distance in options.spacing):
@@ -178,8 +180,6 @@ def _of_masks(
     from gliomask.evaluation.masks import MaskFolder
     from gliomask.evaluation.subsets import choose_subset
 
-    if options.split_of is None and options.subset in {"test", "validation", "train", "unseen"}:
-        raise UsageError(f"--subset {options.subset} of --masks; expected the run that has the split: --split-of RUN")
     if options.split_of is not None and not (options.split_of / "split.json").is_file():
         raise UsageError(
             f"--split-of {options.split_of}: no run; expected its folder (of a cross-validation: a fold's)"

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gliomask.evaluation.summary import OF_WHOLE_VOLUMES
-
 NONE = "–"  # noqa: RUF001 - the dash that a table shows where there is no number
 MINUS = "\u2212"
 _SEQUENCES = {"pre": "T1 before contrast", "post": "T1 after contrast", "pre+post": "T1 before and after contrast"}
@@ -37,6 +35,8 @@ _NAMES = {
     "false_positive_slices": "Slices with a false alarm",
     "lesions": "Lesions found",
 }
+OF_WHOLE_VOLUMES = {"hd95_patient", "nsd_1_patient", "nsd_2_patient", "lesions"}
+"""Scores that are given only where all slices of every patient are scored."""
 _MEANINGS = {
     "dice_patient": "Overlap of prediction and truth over all scored slices of a patient; mean of the patients.",
     "iou_patient": "The same overlap, counted more severely: common pixels over all pixels of both masks.",
@@ -90,10 +90,9 @@ def _score_row(key: str, score: Any, unit: str) -> ScoreRow:
     values: dict[str, Any] = {"mean": score} if isinstance(score, int | float) else dict(score or {})
     name = _NAMES.get(key, key.replace("_", " ")).format(unit=unit, one=one)
     if score is None:
-        of_whole = key.removesuffix("_patient") in {*OF_WHOLE_VOLUMES, "lesions"}
         reason = (
             "Not given: it needs every slice of every patient, without gaps."
-            if of_whole
+            if key in OF_WHOLE_VOLUMES
             else "There was nothing to average."
         )
         return ScoreRow(key, name, reason, NONE, NONE)
