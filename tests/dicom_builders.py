@@ -69,7 +69,7 @@ def save(path: Path, dataset: Dataset, kind: str, syntax: str = ExplicitVRLittle
     dataset.SOPClassUID = UID(kind)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = UID(kind)
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID or uid(0)
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID or uid(0))
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if syntax != ExplicitVRLittleEndian:
         dataset.compress(syntax)

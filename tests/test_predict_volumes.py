@@ -405,9 +405,8 @@ def test_other_images_of_the_same_identifiers_are_not_taken_for_done(
         assert predict(source, *options) == 0
         assert "done already" in capsys.readouterr().out
     write_series(tmp_path / "p", np.roll(array, 1, axis=0), affine)
-    for source in (("--flair", tmp_path / "p", "--series", "1"), (tmp_path / "p",)):
-        assert predict(*source, *options) == 1
-        assert "made from other files (of " in capsys.readouterr().err
+    assert predict(tmp_path / "p", *options) == 1
+    assert "made from other files (of " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("identifier", ["", "1.2.3"])
