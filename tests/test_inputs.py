@@ -156,6 +156,14 @@ def test_t1_flair_is_no_flair(tmp_path: Path, name: str, other: str | None) -> N
     assert other is None or [study.name for study in volumes(tmp_path / "in")] == ["ax_t2_flair"]
 
 
+def test_t1_flair_takes_the_place_of_no_t1(tmp_path: Path) -> None:
+    assert "of ax_t1_flair; expected" in str(find_inputs([nifti(tmp_path / "a" / "ax_t1_flair.nii").parent]).errors[0])
+    for name in ("p_flair", "p_t1", "p_t1_flair"):
+        nifti(tmp_path / "b" / f"{name}.nii")
+    (study,) = volumes(tmp_path / "b")
+    assert (study.name, study.pre, study.notes) == ("p_flair", tmp_path / "b" / "p_t1.nii", ())
+
+
 @pytest.mark.parametrize(
     ("names", "separator"), [(("t2f", "t1n", "t1c", "t2w"), "-"), (("flair", "t1", "t1ce", "t2"), "_")]
 )

@@ -63,7 +63,8 @@ class _Image:
         place = next((known.index(kind) for kind in ("after", "before", "FLAIR", "other") if kind in known), None)
         if place is None:
             return cls(path, name, None, is_bids=False)
-        rest = [word for number, word in enumerate(words) if number != place]
+        both = kinds[place] != "FLAIR" and "FLAIR" in kinds  # nobody's but its own: of FLAIR's patient is T1 itself
+        rest = [word for number, word in enumerate(words) if both or number != place]
         contrast = [word for word in rest if word.lower() in _CONTRAST]
         kind = "after" if kinds[place] == "before" and contrast else kinds[place]
         owner = "_".join(word for word in rest if word not in contrast)

@@ -60,7 +60,8 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
     if study.name in {"", ".", ".."}:
         raise UsageError(f"a study called {study.name!r}; expected a name for its folder of results; rename its file")
     if lies_in(study, folder):
-        raise UsageError(f"{folder} holds the images themselves; expected another --out, where masks replace no truth")
+        said = f"{folder} holds the images themselves; expected another --out, where masks replace no truth; choose one"
+        raise UsageError(said)
     known = read_result(folder)
     if known is None and (folder / SUMMARY).exists():
         cure = "choose another --out, or move it away"
