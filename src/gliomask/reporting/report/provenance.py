@@ -24,7 +24,7 @@ class TrainingRow:
     epochs: int
     best: str
     dice: str
-    checksum: str
+    checksums: tuple[tuple[str, str], ...]
 
 
 def evaluation_rows(scored: Scored) -> Rows:
@@ -84,7 +84,7 @@ def machine_rows(runs: Sequence[Trained]) -> Rows:
 
 
 def training_table(runs: Sequence[Trained]) -> list[TrainingRow]:
-    """Return one row a training: sizes of its parts, epochs, the epoch that was kept, checksum of the model."""
+    """Return one row a training: sizes of its parts, epochs, the epoch that was kept, checksums of the model's files."""
     rows = []
     for run in runs:
         best = best_epoch(run)
@@ -95,7 +95,7 @@ def training_table(runs: Sequence[Trained]) -> list[TrainingRow]:
                 epochs=len(run.metrics),
                 best=NONE if best is None else str(best[0]),
                 dice=NONE if best is None else f"{best[1]:.3f}",
-                checksum=NONE if run.model is None else run.model.onnx_sha256,
+                checksums=_checksums(run),
             )
         )
     return rows
@@ -105,6 +105,14 @@ def setting_rows(runs: Sequence[Trained]) -> Rows:
     """Return every setting by its name on the command line's sections, as in ``optimisation.epochs``."""
     flat = [_flat(run.config) for run in runs]
     return [(name, _together(runs, [each.get(name, NONE) for each in flat])) for name in flat[0]] if flat else []
+
+
+def _checksums(run: Trained) -> tuple[tuple[str, str], ...]:
+    """Return each exported network's file and its SHA-256."""
+    if run.model is None:
+        return (("model.onnx", NONE),)
+    found = (("model.onnx", run.model.onnx_sha256), ("model.int8.onnx", run.model.int8_sha256))
+    return tuple((file, checksum) for file, checksum in found if checksum is not None)
 
 
 def _part(run: Trained, part: str) -> str:
