@@ -65,9 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def earlier(docs: Path) -> list[str]:
-    """Return a list of the pages of earlier days, newest first."""
-    pages = sorted((page.name for page in docs.glob("results-*.md")), reverse=True)
-    return ["## Earlier pages\n", "\n".join(f"* [{page}]({page})" for page in pages) + "\n"] if pages else []
+    """Return a list of the pages of earlier days and of what is on them, newest first."""
+    lines = [
+        f"* [{page.name}]({page.name}): {'; '.join(_sections(page))}"
+        for page in sorted(docs.glob("results-*.md"), reverse=True)
+    ]
+    return ["## Earlier pages\n", "\n".join(lines) + "\n"] if lines else []
+
+
+def _sections(page: Path) -> list[str]:
+    titles = (line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("## "))
+    return [title.removeprefix("## ") for title in titles if title != "## Earlier pages"]
 
 
 def cross_validation(folds: Path) -> list[str]:

@@ -47,10 +47,11 @@ def test_page_links_those_of_earlier_days(tmp_path: Path) -> None:
     make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
     assert "Earlier" not in (tmp_path / "docs" / "results.md").read_text()
     for day in (1, 2):
-        (tmp_path / "docs" / f"results-2026-01-0{day}.md").write_text("old\n")
+        old = f"# Results\n\n## Score {day}\n\n## Leak\n\n## Earlier pages\n"
+        (tmp_path / "docs" / f"results-2026-01-0{day}.md").write_text(old)
     make_results("--pair", *runs, "--out", str(tmp_path / "docs"))
     page = (tmp_path / "docs" / "results.md").read_text()
-    newer, older = (page.index(f"(results-2026-01-0{day}.md)") for day in (2, 1))
+    newer, older = (page.index(f"(results-2026-01-0{day}.md): Score {day}; Leak\n") for day in (2, 1))
     assert newer < older
 
 

@@ -100,6 +100,11 @@ def test_one_stage_is_trained_twice(first: tuple[RunFolder, CrossValidation]) ->
         "gliomask evaluate data/kaggle_3m --model runs/first --one-by-one",
         f"gliomask train data/kaggle_3m --name first-all {options} --split all",
     ]
+    told = list(commands(made, int8=True))
+    exports = [f"gliomask export runs/first/fold{fold} --data data/kaggle_3m --int8" for fold in range(3)]
+    assert told[1:4] == exports
+    assert told[7] == "gliomask evaluate data/kaggle_3m --model runs/first --precision int8"
+    assert told[9:] == ["gliomask export runs/first-all --data data/kaggle_3m --int8"]
 
 
 def test_second_stage_names_the_first_and_only_what_is_new(

@@ -171,6 +171,7 @@ def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabyt
         folds=made[-1].folds.config(),
         encoder_weights=made[0].run.config().model.encoder_weights,
         epochs=[stage.run.config().optimisation.epochs for stage in made],
+        seeds=sorted({stage.run.config().seed for stage in made}),
         network=CATALOGUE[contract.architecture],
         summary=scores.facts["scores"],
         groups=scores.facts["groups"],
@@ -180,7 +181,7 @@ def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabyt
         megabytes=megabytes,
         processor=environment["processor"],
         cores=environment["cores"],
-        commands=list(commands(made)),
+        commands=list(commands(made, int8=contract.int8_sha256 is not None)),
         made_by=made_by,
     )
 

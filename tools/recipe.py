@@ -65,12 +65,21 @@ def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
         raise UsageError("the run is no --split all with the settings of the folds; its scores would not be theirs")
 
 
-def commands(made: Sequence[Stage]) -> Iterator[str]:
+def commands(made: Sequence[Stage], *, int8: bool = False) -> Iterator[str]:
     """Yield the command lines that repeat stages: the folds and their evaluations, then everybody."""
+    run, folds = made[-1].run, made[-1].folds
     yield from _trainings([stage.folds for stage in made])
-    for option in ("", " --flair-alone", " --one-by-one"):
-        yield f"gliomask evaluate {_DATA} --model runs/{made[-1].folds.name}{option}"
+    if int8:
+        yield from (_export_int8(f"{folds.name}/{fold.name}") for fold in folds.runs())
+    for option in ("", " --flair-alone", " --one-by-one", *([" --precision int8"] if int8 else [])):
+        yield f"gliomask evaluate {_DATA} --model runs/{folds.name}{option}"
     yield from _trainings([stage.run for stage in made])
+    if int8:
+        yield _export_int8(run.name)
+
+
+def _export_int8(run: str) -> str:
+    return f"gliomask export runs/{run} --data {_DATA} --int8"
 
 
 def _trainings(runs: Sequence[RunFolder | CrossValidation]) -> Iterator[str]:
