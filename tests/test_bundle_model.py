@@ -62,8 +62,9 @@ def test_integers_come_along_with_what_they_cost(with_integers: Path) -> None:
     )
     assert contract.scores["change_int8"] == pytest.approx(small - whole, abs=2e-6)
     assert contract.scores["slices_per_second_int8"] > 0
-    assert f"(`--precision int8`) | {contract.scores['change_int8']:+.3f} (" in (with_integers / "card.md").read_text()
-    assert "    gliomask export runs/everybody --data data/kaggle_3m --int8\n" in (with_integers / "card.md").read_text()
+    card = (with_integers / "card.md").read_text()
+    assert f"(`--precision int8`) | {contract.scores['change_int8']:+.3f} (" in card
+    assert "    gliomask export runs/everybody --data data/kaggle_3m --int8\n" in card
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def machine_rows(runs: Sequence[Trained]) -> Rows:
 
 
 def training_table(runs: Sequence[Trained]) -> list[TrainingRow]:
-    """Return one row a training: sizes of its parts, epochs, the epoch that was kept, checksums of the model's files."""
+    """Return one row a training: sizes of its parts, epochs, the epoch that was kept, checksums of its networks."""
     rows = []
     for run in runs:
         best = best_epoch(run)
