@@ -63,6 +63,7 @@ def test_integers_come_along_with_what_they_cost(with_integers: Path) -> None:
     assert contract.scores["change_int8"] == pytest.approx(small - whole, abs=2e-6)
     assert contract.scores["slices_per_second_int8"] > 0
     card = (with_integers / "card.md").read_text()
+    assert " epochs, seed 0; " in card
     assert f"(`--precision int8`) | {contract.scores['change_int8']:+.3f} (" in card
     assert "    gliomask export runs/everybody --data data/kaggle_3m --int8\n" in card
 

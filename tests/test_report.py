@@ -515,7 +515,7 @@ def test_scores_of_another_model_are_said_to_be(run: Path, tmp_path: Path) -> No
 def test_the_page_has_the_checksum_of_every_exported_network(run: Path, tmp_path: Path, without_charts: None) -> None:
     folder = shutil.copytree(run, tmp_path / "again")
     described, integers = folder / "model.json", "1" * 64
-    assert integers not in (folder / "report.html").read_text(encoding="utf-8")
+    assert "model.int8.onnx" not in (folder / "report.html").read_text(encoding="utf-8")
     described.write_text(json.dumps(json.loads(described.read_text()) | {"int8_sha256": integers}))
     assert main([str(folder), "--quiet"]) == 0
     html = (folder / "report.html").read_text(encoding="utf-8")

@@ -171,7 +171,7 @@ def card(contract: ModelContract, made: Sequence[Stage], scores: Scores, megabyt
         folds=made[-1].folds.config(),
         encoder_weights=made[0].run.config().model.encoder_weights,
         epochs=[stage.run.config().optimisation.epochs for stage in made],
-        seeds=sorted({stage.run.config().seed for stage in made}),
+        seeds=list(dict.fromkeys(stage.run.config().seed for stage in made)),
         network=CATALOGUE[contract.architecture],
         summary=scores.facts["scores"],
         groups=scores.facts["groups"],
