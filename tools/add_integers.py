@@ -74,7 +74,7 @@ def examples_for(contract: ModelContract, data: Path) -> NDArray[np.float32]:
     trained = set(contract.training["trained_cases"])
     known = np.array([naming.person(patient.name) in trained for patient in index.patients])
     rows = np.flatnonzero(known[np.asarray(cache.patients)])
-    return choose_examples(cache, rows, normalisation=normalisation, seed=seed)
+    return choose_examples(cache, rows, normalisation=normalisation, seed=seed, neighbours=contract.neighbours)
 
 
 def _told(line: str, told: Mapping[str, float]) -> str:

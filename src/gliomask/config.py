@@ -25,6 +25,7 @@ ModelName = Literal[
     "resnet34",
     "resnet50",
     "resnet50-s16",
+    "resnet50-s16-2.5d",
     "resnext50",
     "resnext",
 ]
@@ -73,6 +74,8 @@ class SplitConfig:
     """Train only the fold with this number, from 0; -1 trains all folds, one after another."""
     split_seed: int = 0
     """Seed of the split."""
+    validation: bool = True
+    """Set patients aside who choose the epoch. Without, they are trained on, too, and the last epoch is kept."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ class AugmentationConfig:
     drop_both: float = 0.0
     """Probability that both are replaced, as in patients of whom there is nothing but FLAIR."""
     single_slice: float = 0.25
-    """Probability of normalising a slice by itself rather than by its volume (volume normalisation only)."""
+    """Probability of seeing a slice as if it were alone: normalised by itself rather than by its volume (volume
+    normalisation only), and its own neighbour (2.5D networks only)."""
+    reverse: float = 0.5
+    """Probability that the slices below and above change places (2.5D networks only)."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +219,9 @@ class TrainConfig:
             _require(value >= 0, name, value, ">= 0")
             _require(name in _EXTENTS or value <= 1, name, value, "a probability, 0 to 1")
         _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
-        stops = self.optimisation.early_stopping and self.split.split == "all"
-        _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation (split all)")
+        alone = self.split.split == "all" or not self.split.validation
+        stops = self.optimisation.early_stopping and alone
+        _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         rule = f"0 to {self.split.folds - 1}, or -1 for all"
         _require(-1 <= self.split.fold < self.split.folds, "fold", self.split.fold, rule)

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gliomask.config import AugmentationConfig
+from gliomask.data.neighbours import SOURCES
 
-_FLAIR = 1
+_FLAIR, _SEQUENCES = 1, 3
 _NOISES = 2**20
 """Different noises that a slice can get."""
 
@@ -39,7 +40,9 @@ class AugmentationParameters:
     drop_channel
         (B, 3) bool: channels replaced by FLAIR.
     single_slice
-        (B,) bool: slices normalised by their own statistics rather than their volume's.
+        (B,) bool: slices normalised by their own statistics rather than their volume's, and their own neighbours.
+    reverse
+        (B,) bool: slices whose neighbours change places.
     """
 
     matrix: NDArray[np.float32]
@@ -49,6 +52,7 @@ class AugmentationParameters:
     noise_seed: NDArray[np.int64]
     drop_channel: NDArray[np.bool_]
     single_slice: NDArray[np.bool_]
+    reverse: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of slices."""
@@ -64,6 +68,7 @@ class AugmentationParameters:
             self.noise_seed[rows],
             self.drop_channel[rows],
             self.single_slice[rows],
+            self.reverse[rows],
         )
 
 
@@ -77,7 +82,9 @@ def draw(config: AugmentationConfig, count: int, rng: np.random.Generator) -> Au
     matrix = _draw_matrices(config, count, rng).astype(np.float32)
     noise_seed = rng.integers(2**62, size=count)
     single_slice = rng.random(count) < config.single_slice
-    drop_channel |= (rng.random(count) < config.drop_both)[:, None]  # drawn last: what was there before stays the same
+    # new changes are drawn last: what was there before stays the same
+    drop_channel |= (rng.random(count) < config.drop_both)[:, None]
+    reverse = rng.random(count) < config.reverse
     drop_channel[:, _FLAIR] = False
     return AugmentationParameters(
         matrix=matrix,
@@ -87,6 +94,7 @@ def draw(config: AugmentationConfig, count: int, rng: np.random.Generator) -> Au
         noise_seed=noise_seed,
         drop_channel=drop_channel,
         single_slice=single_slice,
+        reverse=reverse,
     )
 
 
@@ -114,7 +122,7 @@ def _draw_matrices(config: AugmentationConfig, count: int, rng: np.random.Genera
 
 
 def to_planes(images: Tensor) -> Tensor:
-    """Bring (B, H, W, 3) uint8 slices to (B, 3, H, W) float32, channels last in memory, values 0 to 255."""
+    """Bring (B, H, W, C) uint8 slices to (B, C, H, W) float32, channels last in memory, values 0 to 255."""
     return images.permute(0, 3, 1, 2).float()
 
 
@@ -124,9 +132,9 @@ def normalise_planes(planes: Tensor, statistics: Tensor) -> Tensor:
     Parameters
     ----------
     planes
-        (B, 3, H, W) float32, 0 to 255.
+        (B, C, H, W) float32, 0 to 255.
     statistics
-        (B, 2, 3) float32, in grey values (see `gliomask.data.normalisation`).
+        (B, 2, C) float32, in grey values (see `gliomask.data.normalisation`).
     """
     return planes.sub_(statistics[:, 0, :, None, None]).div_(statistics[:, 1, :, None, None])
 
@@ -137,7 +145,7 @@ def resample(images: Tensor, masks: Tensor, matrix: Tensor) -> tuple[Tensor, Ten
     Parameters
     ----------
     images
-        (B, 3, H, W) float32, 0 to 255.
+        (B, C, H, W) float32, 0 to 255.
     masks
         (B, H, W) uint8, 0 or 1.
     matrix
@@ -146,12 +154,12 @@ def resample(images: Tensor, masks: Tensor, matrix: Tensor) -> tuple[Tensor, Ten
     Returns
     -------
     tuple
-        (B, 3, H, W) float32 and (B, 1, H, W) float32; a mask is 1 where at least half of a pixel is tumour.
+        (B, C, H, W) float32 and (B, 1, H, W) float32; a mask is 1 where at least half of a pixel is tumour.
     """
     both = torch.cat([images, masks[:, None].to(images.dtype)], dim=1)
     grid = _grid(matrix, both.shape[2], both.shape[3])
     moved = F.grid_sample(both, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return moved[:, :3], (moved[:, 3:] >= 0.5).to(images.dtype)
+    return moved[:, :-1], (moved[:, -1:] >= 0.5).to(images.dtype)
 
 
 def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
@@ -162,18 +170,19 @@ def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
 
 
 def _on(device: torch.device, parameters: AugmentationParameters) -> tuple[Tensor, ...]:
-    """Return matrix, gain, offset, noise, place of the noise, dropped channels and single slice, on a device.
+    """Return matrix, gain, offset, noise, place of the noise, dropped channels, single slice, reversed, on a device.
 
     They travel as one array, without waiting for the device.
     """
     count = len(parameters)
     place = parameters.noise_seed % _NOISES  # below 2**24, so float32 holds it
     parts = (parameters.matrix, parameters.gain, parameters.offset, parameters.noise, place,
-             parameters.drop_channel, parameters.single_slice)  # fmt: skip
+             parameters.drop_channel, parameters.single_slice, parameters.reverse)  # fmt: skip
     packed = np.concatenate([part.reshape(count, -1).astype(np.float32) for part in parts], axis=1)
-    columns = torch.split(torch.from_numpy(packed).to(device, non_blocking=True), [6, 3, 3, 1, 1, 3, 1], dim=1)
-    matrix, gain, offset, noise, start, drop, single = columns
-    return matrix.reshape(count, 2, 3), gain, offset, noise, start[:, 0].long(), drop > 0.5, single > 0.5
+    columns = torch.split(torch.from_numpy(packed).to(device, non_blocking=True), [6, 3, 3, 1, 1, 3, 1, 1], dim=1)
+    matrix, gain, offset, noise, start, drop, single, reverse = columns
+    place_of_noise = start[:, 0].long()
+    return matrix.reshape(count, 2, 3), gain, offset, noise, place_of_noise, drop > 0.5, single > 0.5, reverse > 0.5
 
 
 def change_intensities(
@@ -184,7 +193,7 @@ def change_intensities(
     Parameters
     ----------
     planes
-        (B, 3, H, W) float32, normalised.
+        (B, C, H, W) float32, normalised; a neighbour's FLAIR changes as the slice's.
     parameters
         What was drawn; they lie in the memory of the host and tell what need not be done.
     on_device
@@ -193,9 +202,11 @@ def change_intensities(
     Returns
     -------
     Tensor
-        (B, 3, H, W) float32.
+        (B, C, H, W) float32.
     """
-    _, gain, offset, noise, start, drop, _ = _on(planes.device, parameters) if on_device is None else on_device
+    _, gain, offset, noise, start, drop, *_ = _on(planes.device, parameters) if on_device is None else on_device
+    if planes.shape[1] > _SEQUENCES:
+        gain, offset, drop = (each[:, SOURCES] for each in (gain, offset, drop))
     if (parameters.gain != 1).any() or parameters.offset.any():
         planes = torch.addcmul(offset[:, :, None, None], planes, gain[:, :, None, None])
     if parameters.noise.any():
@@ -230,30 +241,40 @@ def augment(
     Parameters
     ----------
     images
-        (B, H, W, 3) uint8.
+        (B, H, W, C) uint8: three sequences, or five channels with the neighbours' FLAIR (`gliomask.data.neighbours`).
     masks
         (B, H, W) uint8, 0 or 1.
     volume_statistics, slice_statistics
-        (B, 2, 3) float32.
+        (B, 2, C) float32.
     parameters
         What happens to each slice.
 
     Returns
     -------
     tuple
-        (B, 3, H, W) float32 input and (B, 1, H, W) float32 target of 0 and 1.
+        (B, C, H, W) float32 input and (B, 1, H, W) float32 target of 0 and 1.
     """
     device = images.device
     with torch.autocast(device.type, enabled=False):  # bfloat16 coordinates would be off by a pixel
         on_device = _on(device, parameters)
-        planes, targets = resample(to_planes(images), masks, on_device[0])
-        statistics = torch.where(on_device[-1][:, :, None], slice_statistics, volume_statistics)
+        matrix, *_, single, reverse = on_device
+        planes, targets = resample(_neighbours_changed(to_planes(images), single, reverse), masks, matrix)
+        statistics = torch.where(single[:, :, None], slice_statistics, volume_statistics)
         return change_intensities(normalise_planes(planes, statistics), parameters, on_device), targets
+
+
+def _neighbours_changed(planes: Tensor, single: Tensor, reverse: Tensor) -> Tensor:
+    """Let neighbours, if there are any, change places, or be the slice itself; (B, 1) bool each."""
+    if planes.shape[1] > _SEQUENCES:
+        around = planes[:, _SEQUENCES:]
+        around = torch.where(reverse[:, :, None, None], around.flip(1), around)
+        planes[:, _SEQUENCES:] = torch.where(single[:, :, None, None], planes[:, _FLAIR : _FLAIR + 1], around)
+    return planes
 
 
 def prepare(images: Tensor, masks: Tensor, *, statistics: Tensor) -> tuple[Tensor, Tensor]:
     """Turn cached slices into network input and target without any random change (validation, test).
 
-    Shapes as for `augment`; ``statistics`` is (B, 2, 3) float32.
+    Shapes as for `augment`; ``statistics`` is (B, 2, C) float32.
     """
     return normalise_planes(to_planes(images), statistics), masks[:, None].float()

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from gliomask.config import NormalisationName, TrainConfig
 from gliomask.data.augmentation import AugmentationParameters, draw
 from gliomask.data.cache import SliceCache, read_rows
+from gliomask.data.neighbours import SOURCES, neighbour_rows, read_slices
 from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.errors import UsageError
 
@@ -31,9 +32,9 @@ _PIECE = 256
 class SliceBatch(NamedTuple):
     """B slices as they lie in the cache, and what shall happen to them.
 
-    ``images`` (B, H, W, 3) uint8, ``masks`` (B, H, W) uint8, ``volume_statistics`` and ``slice_statistics``
-    (B, 2, 3) float32, ``positions`` (B,) int64 rows of the cache, ``parameters`` None where nothing is changed,
-    ``weight`` the factor of the loss where a batch is taken in parts.
+    ``images`` (B, H, W, C) uint8, ``masks`` (B, H, W) uint8, ``volume_statistics`` and ``slice_statistics``
+    (B, 2, C) float32, where C is 3, or 5 with neighbours, ``positions`` (B,) int64 rows of the cache, ``parameters``
+    None where nothing is changed, ``weight`` the factor of the loss where a batch is taken in parts.
     """
 
     images: Tensor
@@ -186,17 +187,17 @@ class EvaluationPlans(Sampler[BatchPlan]):
 
 
 class CachedBatches(Dataset[SliceBatch]):
-    """Looks planned batches up in a cache."""
+    """Looks planned batches up in a cache; with the neighbours' FLAIR if asked for."""
 
-    def __init__(self, cache: SliceCache, normalisation: NormalisationName) -> None:
-        self._cache = cache
-        self._volume, self._slice = _statistics(cache, normalisation)
+    def __init__(self, cache: SliceCache, normalisation: NormalisationName, *, neighbours: bool = False) -> None:
+        self._cache, self._neighbours = cache, neighbours
+        self._volume, self._slice = _statistics(cache, normalisation, neighbours=neighbours)
 
     def __getitem__(self, plan: BatchPlan) -> SliceBatch:
         """Read one batch."""
         rows = plan.positions
         return SliceBatch(
-            images=torch.from_numpy(read_rows(self._cache.images, rows)),
+            images=torch.from_numpy(read_slices(self._cache, rows, neighbours=self._neighbours)),
             masks=torch.from_numpy(read_rows(self._cache.masks, rows)),
             volume_statistics=torch.from_numpy(self._volume[rows]),
             slice_statistics=torch.from_numpy(self._slice[rows]),
@@ -217,18 +218,25 @@ class ResidentBatches(Dataset[SliceBatch]):
         Decides the statistics.
     device
         Where to.
+    neighbours
+        Whether a slice comes with its neighbours' FLAIR.
     """
 
-    def __init__(self, cache: SliceCache, normalisation: NormalisationName, device: torch.device) -> None:
+    def __init__(
+        self, cache: SliceCache, normalisation: NormalisationName, device: torch.device, *, neighbours: bool = False
+    ) -> None:
         self._device = device
+        near = neighbour_rows(cache.patients) if neighbours else ()
+        self._near = [torch.from_numpy(rows).to(device) for rows in near]
         self._images, self._masks = (_copied(array, device) for array in (cache.images, cache.masks))
-        self._volume, self._slice = (torch.from_numpy(a).to(device) for a in _statistics(cache, normalisation))
+        statistics = _statistics(cache, normalisation, neighbours=neighbours)
+        self._volume, self._slice = (torch.from_numpy(each).to(device) for each in statistics)
 
     def __getitem__(self, plan: BatchPlan) -> SliceBatch:
         """Gather one batch on the device."""
         rows = torch.from_numpy(plan.positions).to(self._device, non_blocking=True)
         return SliceBatch(
-            images=self._images[rows],
+            images=torch.cat([self._images[rows], *(self._images[near[rows]][..., 1:2] for near in self._near)], dim=3),
             masks=self._masks[rows],
             volume_statistics=self._volume[rows],
             slice_statistics=self._slice[rows],
@@ -238,12 +246,16 @@ class ResidentBatches(Dataset[SliceBatch]):
         )
 
 
-def _statistics(cache: SliceCache, normalisation: NormalisationName) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (N, 2, 3) means and deviations of every slice's volume and of every slice, in memory."""
+def _statistics(
+    cache: SliceCache, normalisation: NormalisationName, *, neighbours: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (N, 2, C) means and deviations of every slice's volume and of every slice, in memory."""
+    channels = SOURCES if neighbours else SOURCES[:3]
     if normalisation == "imagenet":
-        fixed = np.broadcast_to(IMAGENET_STATISTICS, (len(cache), 2, 3)).copy()
+        fixed = np.broadcast_to(IMAGENET_STATISTICS[:, channels], (len(cache), 2, len(channels))).copy()
         return fixed, fixed
-    return np.array(cache.volume_statistics), np.array(cache.slice_statistics)
+    volume, alone = (np.array(found) for found in (cache.volume_statistics, cache.slice_statistics))
+    return (volume[..., channels], alone[..., channels]) if neighbours else (volume, alone)
 
 
 def _copied(array: NDArray[np.uint8], device: torch.device) -> Tensor:

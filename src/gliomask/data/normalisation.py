@@ -71,14 +71,14 @@ def normalise(images: NDArray[np.uint8], statistics: NDArray[np.float32]) -> NDA
     Parameters
     ----------
     images
-        (S, H, W, 3) uint8.
+        (S, H, W, C) uint8.
     statistics
-        (2, 3) float32 means and standard deviations in grey values.
+        (2, C) float32 means and standard deviations in grey values.
 
     Returns
     -------
     numpy.ndarray
-        (S, 3, H, W) float32, contiguous: value minus mean, over standard deviation.
+        (S, C, H, W) float32, contiguous: value minus mean, over standard deviation.
     """
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
     planes -= statistics[0][:, None, None]

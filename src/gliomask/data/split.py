@@ -191,7 +191,8 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
     index
         The data.
     config
-        Kind and seed, and which fold. Kinds other than slice balance tumour size and institution.
+        Kind and seed, which fold, and whether patients are set aside to choose the epoch; who is tested does not depend
+        on that. Kinds other than slice balance tumour size and institution.
 
     Returns
     -------
@@ -212,11 +213,14 @@ def make_split(index: DatasetIndex, config: SplitConfig) -> Split:
         raise UsageError(f"fold is {config.fold}, all folds; expected one of them, 0 to {config.folds - 1}")
     known = {"patient": _by_patient, "fold": _by_fold, "slice": _by_slice, "buda10": _buda10, "all": _all}
     make = known.get(config.split, _leak)
+    parts = make(index, config)
+    if not config.validation:
+        parts = {**parts, "train": tuple(sorted(parts["train"] + parts["validation"])), "validation": ()}
     return Split(
         kind=config.split,
         seed=config.split_seed,
         fingerprint=index.fingerprint,
-        parts=make(index, config),
+        parts=parts,
         fold=config.fold if folding else None,
         folds=config.folds if folding else None,
     )

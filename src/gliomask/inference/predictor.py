@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gliomask.config import DeviceName, EngineName, NormalisationName, PredictionPrecision
 from gliomask.data.head import head_window
 from gliomask.data.looks import unlike
+from gliomask.data.neighbours import with_neighbours
 from gliomask.data.normalisation import normalise, stack_statistics
 from gliomask.data.resampling import SquareFit
 from gliomask.errors import ModelFileError, UsageError
@@ -181,7 +182,8 @@ class Predictor:
         ----------
         images
             (S, H, W, 3) uint8: pre-contrast T1, FLAIR, post-contrast T1; any H and W. With volume normalisation the
-            grey values are scaled over all S slices together.
+            grey values are scaled over all S slices together. They follow each other in the head, up or down: a model
+            may look at the slices on both sides of one.
         pixel
             Height and width of a pixel, in any unit, where pixels are not square.
 
@@ -232,4 +234,5 @@ class Predictor:
 
     def _network_input(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         kind: NormalisationName = "imagenet" if self.contract.normalisation == "imagenet" else "volume"
-        return normalise(squares, stack_statistics(squares, kind))
+        planes = normalise(squares, stack_statistics(squares, kind))
+        return with_neighbours(planes) if self.contract.neighbours else planes

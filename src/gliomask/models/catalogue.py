@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from gliomask.errors import UsageError
@@ -23,6 +23,14 @@ class ModelCard:
     """Cost of a 256 x 256 slice, forward, in GFLOP: convolutions only, multiply and add counted as two."""
     pretrained_architecture: str | None
     """ResNet whose weights its encoder can start from, or None."""
+    single: str | None = field(default=None, kw_only=True)
+    """Of a network that sees FLAIR of the slices below and above, too (2.5D): the network that it is without them, from
+    a trained one of which it can start. None for a network of single slices."""
+
+    @property
+    def inputs(self) -> int:
+        """Input channels: three sequences, and two neighbours' FLAIR in 2.5D."""
+        return 3 if self.single is None else 5
 
 
 # The original project counts 33.0 M parameters in its ResNeXt-UNet: 2.05 M are of the encoder's classifier, never used.
@@ -36,6 +44,14 @@ _CARDS = (
     ModelCard("resnet34", "U-Net on a ResNet34 encoder", 22.63, 13.4, "resnet34"),
     ModelCard("resnet50", "U-Net on a ResNet50 encoder", 27.81, 17.0, "resnet50"),
     ModelCard("resnet50-s16", "U-Net on a ResNet50 encoder without its last stage", 9.67, 14.0, "resnet50"),
+    ModelCard(
+        "resnet50-s16-2.5d",
+        "resnet50-s16 that sees FLAIR of the slices below and above, too",
+        9.68,
+        14.2,
+        "resnet50",
+        single="resnet50-s16",
+    ),
     ModelCard("resnext50", "U-Net on a ResNeXt50-32x4d encoder", 27.28, 17.3, "resnext50_32x4d"),
 )
 CATALOGUE: Mapping[str, ModelCard] = MappingProxyType({card.name: card for card in _CARDS})
@@ -56,3 +72,14 @@ def resolve_name(name: str) -> str:
     if full not in CATALOGUE:
         raise UsageError(f"unknown model {name!r}; expected one of {', '.join((*CATALOGUE, *ALIASES))}")
     return full
+
+
+def sees_neighbours(name: str) -> bool:
+    """Say whether a network, by its name or short name, sees FLAIR of the slices below and above, too.
+
+    Raises
+    ------
+    UsageError
+        If there is no such network.
+    """
+    return CATALOGUE[resolve_name(name)].single is not None

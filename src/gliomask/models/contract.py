@@ -18,7 +18,7 @@ from gliomask.config import NormalisationName
 from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 
-__all__ = ["CHANNELS", "FORMAT_VERSION", "ModelContract", "read_contract", "write_contract"]
+__all__ = ["CHANNELS", "FORMAT_VERSION", "NEIGHBOURS", "ModelContract", "read_contract", "write_contract"]
 
 FORMAT_VERSION = 4
 _EARLIER: Mapping[int, Mapping[str, Any]] = {
@@ -29,6 +29,8 @@ _EARLIER: Mapping[int, Mapping[str, Any]] = {
 """What an earlier format lacks, and what its models did."""
 CHANNELS = ("pre", "flair", "post")
 """Pre-contrast T1, FLAIR, post-contrast T1."""
+NEIGHBOURS = ("flair below", "flair above")
+"""FLAIR of the slices on both sides, which follow the others in a 2.5D network."""
 _SMALLEST_IMAGE = 32
 _TRAINING_KINDS: Mapping[str, type] = {
     "fingerprint": str, "split": str, "recipe": str, "epochs": int, "seed": int, "patients": int, "cases": list,
@@ -77,6 +79,11 @@ class ModelContract:
     format_version: int = FORMAT_VERSION
     """Version of this format."""
 
+    @property
+    def neighbours(self) -> bool:
+        """Whether the network sees FLAIR of the slices below and above, too."""
+        return len(self.channels) > len(CHANNELS)
+
     def __post_init__(self) -> None:
         """Check every field."""
         _require(_is(self.format_version, int) and self.format_version == FORMAT_VERSION, self, "format_version",
@@ -84,7 +91,8 @@ class ModelContract:
         for field in ("name", "architecture"):
             value = getattr(self, field)
             _require(isinstance(value, str) and bool(value.strip()), self, field, "a text that is not empty")
-        _require(self.channels == CHANNELS, self, "channels", f"{list(CHANNELS)}")
+        kinds = (CHANNELS, CHANNELS + NEIGHBOURS)
+        _require(self.channels in kinds, self, "channels", f"{list(CHANNELS)}, with {list(NEIGHBOURS)} or without")
         size, threshold, names = self.image_size, self.threshold, get_args(NormalisationName)
         _require(_is(size, int) and size >= _SMALLEST_IMAGE, self, "image_size", f"an integer >= {_SMALLEST_IMAGE}")
         _require(self.normalisation in names, self, "normalisation", " or ".join(names))

@@ -34,7 +34,7 @@ class EncoderUNet(PaddedSegmenter):
         super().__init__()
         _require_stem_pool(encoder, wanted=True)
         self.encoder = encoder
-        self.stride_in_1x1 = encoder.stride_in_1x1
+        self.inputs, self.stride_in_1x1 = encoder.inputs, encoder.stride_in_1x1
         self.stride = 2 ** len(encoder.widths)
         widths = self.widths[-len(encoder.widths) :]
         below = (encoder.widths[-1], *widths[:-1])

@@ -14,9 +14,11 @@ from torch import nn
 from gliomask.errors import ModelFileError, UsageError
 from gliomask.models.padding import PaddedSegmenter
 from gliomask.models.registry import model_spec
+from gliomask.models.resnet import with_inputs
 from gliomask.models.trained import contract_of, find_model
 
 _HALF = ".float16"
+_FIRST = "encoder.conv1.weight"
 
 
 def halve(exported: bytes) -> bytes:
@@ -64,17 +66,23 @@ def load_trained(source: Path | str, architecture: str) -> PaddedSegmenter:
     Raises
     ------
     UsageError
-        If the model is another network.
+        If the model is another network, and not what a 2.5D network is without neighbours.
     ModelFileError
         If the file is damaged or lacks weights.
     """
     path, contract, spec = find_model(source), contract_of(source), model_spec(architecture)
-    if contract.architecture != spec.name:
+    if contract.architecture not in {spec.name, spec.single}:
         raise UsageError(
             f"{source} is a {contract.architecture}, not a {spec.name}; expected --model {contract.architecture}"
         )
-    model = spec.build(bool(contract.training.get("stride_in_1x1", False)))
-    _read_weights(path, model)
+    stride_in_1x1 = bool(contract.training.get("stride_in_1x1", False))
+    trained = model_spec(contract.architecture).build(stride_in_1x1)
+    _read_weights(path, trained)
+    if contract.architecture == spec.name:
+        return trained
+    model, state = spec.build(stride_in_1x1), trained.state_dict()
+    state[_FIRST] = with_inputs(state[_FIRST], spec.inputs)
+    model.load_state_dict(state, strict=True)
     return model
 
 

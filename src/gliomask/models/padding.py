@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from gliomask.errors import UsageError
 
+_SEQUENCES = 3
 MINIMUM_SIDE = 32
 """Smallest height and width in pixels that any network takes; the same for all, whatever their stride."""
 
@@ -44,8 +45,16 @@ class PaddedSegmenter(nn.Module):
 
     stride: int
     """Pixels of the input for each pixel of the deepest level."""
+    inputs: int = 3
+    """Input channels C: pre-contrast T1, FLAIR, post-contrast T1; and FLAIR of the slices below and above where it is
+    5."""
     stride_in_1x1: bool = False
     """Whether the encoder, if there is one, has the v1 layout (see `gliomask.models.resnet`)."""
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether it sees FLAIR of the slices below and above, too."""
+        return self.inputs > _SEQUENCES
 
     @abstractmethod
     def segment(self, x: Tensor) -> Tensor:
@@ -54,7 +63,7 @@ class PaddedSegmenter(nn.Module):
         Parameters
         ----------
         x
-            Normalised slices, B x 3 x H x W, float.
+            Normalised slices, B x C x H x W, float.
 
         Returns
         -------
@@ -68,7 +77,7 @@ class PaddedSegmenter(nn.Module):
         Parameters
         ----------
         x
-            Normalised slices, B x 3 x H x W, float; H and W at least 32.
+            Normalised slices, B x C x H x W, float; H and W at least 32.
 
         Returns
         -------
@@ -80,7 +89,7 @@ class PaddedSegmenter(nn.Module):
         UsageError
             If the input has another number of axes or channels, or a side is below 32 pixels.
         """
-        _require_slices(x)
+        _require_slices(x, self.inputs)
         height, width = x.shape[-2:]
         (top, bottom), (left, right) = padding_of(height, self.stride), padding_of(width, self.stride)
         if top == bottom == left == right == 0:
@@ -89,9 +98,9 @@ class PaddedSegmenter(nn.Module):
         return logits[..., top : top + height, left : left + width]
 
 
-def _require_slices(x: Tensor) -> None:
-    if x.ndim != 4 or x.shape[1] != 3:
-        raise UsageError(f"input of shape {tuple(x.shape)}; expected batch x 3 channels x height x width")
+def _require_slices(x: Tensor, inputs: int) -> None:
+    if x.ndim != 4 or x.shape[1] != inputs:
+        raise UsageError(f"input of shape {tuple(x.shape)}; expected batch x {inputs} channels x height x width")
     if min(x.shape[-2:]) < MINIMUM_SIDE:
         raise UsageError(
             f"slices of {x.shape[-2]} x {x.shape[-1]} pixels; expected at least {MINIMUM_SIDE} x {MINIMUM_SIDE}; "

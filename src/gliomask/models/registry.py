@@ -11,7 +11,7 @@ from gliomask.errors import UsageError
 from gliomask.models.catalogue import CATALOGUE, ModelCard, resolve_name
 from gliomask.models.encoder_unet import EncoderUNet, OriginalResNeXtUNet
 from gliomask.models.padding import PaddedSegmenter
-from gliomask.models.resnet import ResNetEncoder
+from gliomask.models.resnet import ResNetEncoder, with_inputs
 from gliomask.models.unet import OriginalUNet, UNet
 from gliomask.models.weights import EncoderWeights, encoder_state
 
@@ -39,7 +39,7 @@ def build_model(name: str, *, encoder_weights: str = "none") -> PaddedSegmenter:
     Returns
     -------
     PaddedSegmenter
-        In training mode; B x 3 x H x W normalised slices to B x 1 x H x W logits.
+        In training mode; B x C x H x W normalised slices (C: the card's `inputs`) to B x 1 x H x W logits.
 
     Raises
     ------
@@ -55,7 +55,9 @@ def build_model(name: str, *, encoder_weights: str = "none") -> PaddedSegmenter:
     model = spec.build(weights.stride_in_1x1)
     encoder = model.get_submodule("encoder")
     wanted = encoder.state_dict().keys()  # the file holds the whole encoder; not every network takes all stages
-    encoder.load_state_dict({name: weights.tensors[name] for name in wanted}, strict=True)
+    found = {name: weights.tensors[name] for name in wanted}
+    found["conv1.weight"] = with_inputs(found["conv1.weight"], spec.inputs)
+    encoder.load_state_dict(found, strict=True)
     return model
 
 
@@ -90,8 +92,8 @@ def _original_resnext(stride_in_1x1: bool) -> PaddedSegmenter:
     return OriginalResNeXtUNet(ResNetEncoder("resnext50_32x4d", stride_in_1x1=stride_in_1x1, stem_pool=False))
 
 
-def _encoder_unet(architecture: str, stride_in_1x1: bool, stages: int = 4) -> PaddedSegmenter:
-    return EncoderUNet(ResNetEncoder(architecture, stride_in_1x1=stride_in_1x1, stages=stages))
+def _encoder_unet(architecture: str, stride_in_1x1: bool, stages: int = 4, inputs: int = 3) -> PaddedSegmenter:
+    return EncoderUNet(ResNetEncoder(architecture, stride_in_1x1=stride_in_1x1, stages=stages, inputs=inputs))
 
 
 _BUILDERS: Mapping[str, Callable[[bool], PaddedSegmenter]] = MappingProxyType(
@@ -103,6 +105,7 @@ _BUILDERS: Mapping[str, Callable[[bool], PaddedSegmenter]] = MappingProxyType(
         "resnet34": partial(_encoder_unet, "resnet34"),
         "resnet50": partial(_encoder_unet, "resnet50"),
         "resnet50-s16": partial(_encoder_unet, "resnet50", stages=3),
+        "resnet50-s16-2.5d": partial(_encoder_unet, "resnet50", stages=3, inputs=5),
         "resnext50": partial(_encoder_unet, "resnext50_32x4d"),
     }
 )

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gliomask.errors import UsageError
+
+_PRETRAINED_INPUTS = 3
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ class ResNetEncoder(nn.Module):
         Whether the 3x3 max-pool follows the stem; without it every later level is twice as large.
     stages
         How many of the four stages there are, from the first on.
+    inputs
+        Input channels. Weights of those beyond the three that pretrained ones know are 0 at first, so that the network
+        begins as one without them.
 
     Raises
     ------
@@ -112,7 +118,13 @@ class ResNetEncoder(nn.Module):
     """
 
     def __init__(
-        self, architecture: str, *, stride_in_1x1: bool = False, stem_pool: bool = True, stages: int = 4
+        self,
+        architecture: str,
+        *,
+        stride_in_1x1: bool = False,
+        stem_pool: bool = True,
+        stages: int = 4,
+        inputs: int = 3,
     ) -> None:
         super().__init__()
         if architecture not in ENCODER_SIZES:
@@ -121,11 +133,13 @@ class ResNetEncoder(nn.Module):
         self.architecture, self.stride_in_1x1, self.stem_pool = architecture, stride_in_1x1, stem_pool
         expansion = Bottleneck.expansion if size.bottleneck else BasicBlock.expansion
         self.widths = (64, *(planes * expansion for planes in (64, 128, 256, 512)[:stages]))
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.inputs = inputs
+        self.conv1 = nn.Conv2d(inputs, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        for number, inputs in enumerate(self.widths[:-1]):
-            self.add_module(f"layer{number + 1}", _stage(size, number, inputs, stride_in_1x1))
+        for number, width in enumerate(self.widths[:-1]):
+            self.add_module(f"layer{number + 1}", _stage(size, number, width, stride_in_1x1))
         _initialise(self)
+        nn.init.zeros_(self.conv1.weight[:, _PRETRAINED_INPUTS:])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps after the stem and after each stage.
@@ -133,7 +147,7 @@ class ResNetEncoder(nn.Module):
         Parameters
         ----------
         x
-            Normalised slices, B x 3 x H x W, float.
+            Normalised slices, B x inputs x H x W, float.
 
         Returns
         -------
@@ -146,6 +160,11 @@ class ResNetEncoder(nn.Module):
             x = self.get_submodule(f"layer{number}")(x)
             maps.append(x)
         return tuple(maps)
+
+
+def with_inputs(weight: Tensor, inputs: int) -> Tensor:
+    """Return the weights (outputs, C, k, k) of a first convolution for more input channels, which it does not heed."""
+    return torch.cat([weight, weight.new_zeros(len(weight), inputs - weight.shape[1], *weight.shape[2:])], dim=1)
 
 
 def _stage(size: EncoderSize, number: int, inputs: int, stride_in_1x1: bool) -> nn.Sequential:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
-from torch import nn
 
 from gliomask.config import TrainConfig
 from gliomask.errors import ModelFileError
 from gliomask.files import whole_file
 from gliomask.models.checkpoint import load_model
-from gliomask.models.contract import ModelContract, write_contract
+from gliomask.models.contract import CHANNELS, NEIGHBOURS, ModelContract, write_contract
 from gliomask.models.int8 import quantise
+from gliomask.models.padding import PaddedSegmenter
 from gliomask.models.runtimes import import_onnxruntime
 from gliomask.training.beginning import beginning_of
 from gliomask.training.environment import versions
@@ -84,6 +84,7 @@ def export(
         scores={"validation_dice": metadata["extra"]["val_dice"], "best_epoch": metadata["extra"]["epoch"] + 1},
         temperature=learned.temperature,
         versions=versions(),
+        channels=CHANNELS + NEIGHBOURS if net.neighbours else CHANNELS,
         onnx_sha256=hashlib.sha256(exported).hexdigest(),
         int8_sha256=None if small is None else hashlib.sha256(small).hexdigest(),
     )
@@ -151,8 +152,8 @@ def _training_facts(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def to_onnx(net: nn.Module, size: int) -> bytes:
-    """Return the ONNX file of a network in evaluation mode for (batch, 3, size, size) float32 input.
+def to_onnx(net: PaddedSegmenter, size: int) -> bytes:
+    """Return the ONNX file of a network in evaluation mode for (batch, C, size, size) float32 input.
 
     Weights keep their names and values (the runtime folds the batch norm when it loads the file), so that a network to
     train on can be had from the file again: `gliomask.models.onnx_weights.load_trained`.
@@ -162,7 +163,7 @@ def to_onnx(net: nn.Module, size: int) -> bytes:
     ModelFileError
         If the exporter fails.
     """
-    example = torch.zeros(2, 3, size, size)
+    example = torch.zeros(2, net.inputs, size, size)
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -196,7 +197,7 @@ def to_onnx(net: nn.Module, size: int) -> bytes:
     return serialised
 
 
-def largest_difference(net: nn.Module, exported: bytes, size: int) -> float:
+def largest_difference(net: PaddedSegmenter, exported: bytes, size: int) -> float:
     """Return the largest absolute difference of probabilities between a network and its exported form.
 
     Compared on one slice and on a batch of three, of normally distributed input.
@@ -204,7 +205,7 @@ def largest_difference(net: nn.Module, exported: bytes, size: int) -> float:
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     for count in (1, 3):
-        slices = torch.randn(count, 3, size, size, generator=generator)
+        slices = torch.randn(count, net.inputs, size, size, generator=generator)
         with torch.no_grad():
             expected = net(slices).sigmoid().numpy()
         largest = max(largest, float(np.abs(_probabilities(exported, slices.numpy()) - expected).max()))

@@ -210,7 +210,8 @@ def _require_beginning(index: DatasetIndex, config: TrainConfig) -> None:
     if earlier is None:
         return
     earlier.check(index)
-    if (found := earlier.config().split) != config.split:
+    found = earlier.config().split
+    if replace(found, validation=config.split.validation) != config.split:  # the same patients are tested
         expected = f"--folds {found.folds} --split-seed {found.split_seed}, as they have"
         raise UsageError(f"{earlier.path} holds folds of another split; expected {expected}")
 

@@ -25,6 +25,7 @@ from gliomask.data.batches import (
 from gliomask.data.cache import SliceCache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split
+from gliomask.models.catalogue import sees_neighbours
 
 
 class SliceData(lightning.LightningDataModule):
@@ -71,7 +72,8 @@ class SliceData(lightning.LightningDataModule):
         """Return a few validation slices with tumour."""
         positions = example_positions(self.validation.copy(), self._cache.tumour_pixels)
         (plan,) = EvaluationPlans(positions, batch_size=len(positions))
-        return CachedBatches(self._cache, self._config.normalisation)[plan]
+        neighbours = sees_neighbours(self._config.model.model)
+        return CachedBatches(self._cache, self._config.normalisation, neighbours=neighbours)[plan]
 
     def _share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else Share()
@@ -86,10 +88,10 @@ class SliceData(lightning.LightningDataModule):
 
 def _batches(cache: SliceCache, config: TrainConfig, device: torch.device) -> CachedBatches | ResidentBatches:
     """Return where batches are looked up: in the cache, or in a copy of it on the device."""
-    wanted = config.hardware.resident
+    wanted, neighbours = config.hardware.resident, sees_neighbours(config.model.model)
     if wanted == "on" or (wanted == "auto" and fits(cache, device)):
-        return ResidentBatches(cache, config.normalisation, device)
-    return CachedBatches(cache, config.normalisation)
+        return ResidentBatches(cache, config.normalisation, device, neighbours=neighbours)
+    return CachedBatches(cache, config.normalisation, neighbours=neighbours)
 
 
 def fits(cache: SliceCache, device: torch.device) -> bool:

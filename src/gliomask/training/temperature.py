@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from gliomask.config import NormalisationName
 from gliomask.data.augmentation import prepare
 from gliomask.data.batches import CachedBatches, EvaluationPlans
 from gliomask.data.cache import SliceCache
+from gliomask.models.padding import PaddedSegmenter
 
 LIMITS = (0.1, 10.0)
 """Temperatures that are tried."""
@@ -25,7 +26,7 @@ _MOST = 1024
 
 @torch.no_grad()
 def network_temperature(
-    net: nn.Module, cache: SliceCache, positions: NDArray[np.int64], normalisation: NormalisationName
+    net: PaddedSegmenter, cache: SliceCache, positions: NDArray[np.int64], normalisation: NormalisationName
 ) -> float | None:
     """Fit the temperature of a network on the slices with tumour among some that it was not trained on.
 
@@ -49,7 +50,7 @@ def network_temperature(
     if not len(chosen):
         return None
     chosen = chosen[:: ceil(len(chosen) / _MOST)]
-    batches, logits, targets = CachedBatches(cache, normalisation), [], []
+    batches, logits, targets = CachedBatches(cache, normalisation, neighbours=net.neighbours), [], []
     for plan in EvaluationPlans(chosen, batch_size=_BATCH):
         batch = batches[plan]
         inputs, truth = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
