@@ -242,7 +242,7 @@ ORIGINAL = TrainConfig(
     augmentation=AugmentationConfig(
         flip=0.5, flip_vertical=0.5, rotate90=0.5, transpose=0.5, affine=0.25, shift=0.01, scale=0.04, rotate=0.0,
         intensity=0.0, gain=0.0, offset=0.0, noise=0.0, drop_channel=0.0, drop_both=0.0,
-        single_slice=0.0,
+        single_slice=0.0, reverse=0.0,
     ),
     optimisation=OptimisationConfig(
         epochs=30, batch_size=32, optimiser="adamax", learning_rate=5e-4, weight_decay=0.0, lr_scheduler="none",
