@@ -81,8 +81,8 @@ def network_alone(options: argparse.Namespace) -> dict[str, Any]:
 
     predictor = Predictor.load(options.model, engine=options.engine, precision=options.precision)
     net = load_trained(options.model, predictor.contract.architecture).eval()
-    size = predictor.contract.image_size
-    slices = np.random.default_rng(0).standard_normal((SLICES, 3, size, size)).astype(np.float32)
+    size, channels = predictor.contract.image_size, len(predictor.contract.channels)
+    slices = np.random.default_rng(0).standard_normal((SLICES, channels, size, size)).astype(np.float32)
     batches = [torch.from_numpy(slices[start : start + 8]) for start in range(0, SLICES, 8)]
 
     def with_torch() -> None:
@@ -130,6 +130,7 @@ def plain_script(data: Path, model: str, out: Path) -> None:
     import torch  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
+    from gliomask.data.neighbours import with_neighbours  # noqa: PLC0415
     from gliomask.data.normalisation import normalise, stack_statistics  # noqa: PLC0415
     from gliomask.models.onnx_weights import load_trained  # noqa: PLC0415
     from gliomask.models.trained import contract_of  # noqa: PLC0415
@@ -138,10 +139,11 @@ def plain_script(data: Path, model: str, out: Path) -> None:
     net = load_trained(model, contract.architecture).eval()
     files = [path for path in data.rglob("*.tif") if not path.stem.endswith("_mask")]
     for patient in sorted({path.parent for path in files}):
-        names = sorted(path for path in files if path.parent == patient)
+        names = sorted((path for path in files if path.parent == patient), key=lambda path: int(path.stem.rpartition("_")[2]))
         images = [Image.open(path) for path in names]
         stack = np.stack([np.asarray(image.resize((contract.image_size,) * 2)) for image in images])
-        slices = torch.from_numpy(normalise(stack, stack_statistics(stack, "volume")))
+        planes = normalise(stack, stack_statistics(stack, "volume"))
+        slices = torch.from_numpy(with_neighbours(planes) if contract.neighbours else planes)
         with torch.inference_mode():
             logits = torch.cat([net(batch)[:, 0] for batch in torch.split(slices, 8)]).numpy()
         for path, image, values in zip(names, images, logits, strict=True):

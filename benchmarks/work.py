@@ -53,7 +53,7 @@ def bytes_per_image(net: nn.Module, size: int, batch: int) -> float:
 def _step(net: nn.Module, size: int, batch: int, dtype: torch.dtype) -> Callable[[], None]:
     """Return a step that is only counted: on PyTorch's device without memory, nothing is computed."""
     net = net.to("meta", dtype)
-    images = torch.empty(batch, 3, size, size, device="meta", dtype=dtype)
+    images = torch.empty(batch, getattr(net, "inputs", 3), size, size, device="meta", dtype=dtype)
     truth = torch.empty(batch, 1, size, size, device="meta")
 
     def step() -> None:

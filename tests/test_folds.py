@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from builders import patient_name, write_known_model, write_patient
 from gliomask.config import HardwareConfig, SplitConfig, TrainConfig
@@ -30,7 +31,7 @@ from gliomask.training.fit import fit, is_complete
 from gliomask.training.folds import fit_folds, resumed_folds
 from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
-from tiny_runs import QUIET, RESUME, same_run, tiny_config, tiny_index, use_tiny_net
+from tiny_runs import QUIET, RESUME, same_run, tensors_of, tiny_config, tiny_index, use_tiny_net
 
 FOLDS = 3
 PATIENTS = 5
@@ -202,6 +203,24 @@ def test_begun_folds_ask_the_earlier_ones_no_more(
     validated = {naming.person(name) for name in second.run(0).split().parts["validation"]}
     assert not validated & set(beginning_of(second.run(0)).trained_cases)  # so the temperature is fitted on them again
     assert validated < set(beginning_of(second.run(0)).cases)
+
+
+def test_folds_without_validation_go_on_from_folds_with_it(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning_module, "load_trained", lambda _, name: build_model(name))
+    config = replace(folds_config(), model=replace(folds_config().model, weights=str(undisturbed.path)))
+    config = replace(config, split=replace(config.split, validation=False))
+    second = CrossValidation(tmp_path / "second")
+    fit_folds(index, config, second, QUIET)
+    for before, after in zip(undisturbed.runs(), second.runs(), strict=True):
+        assert after.split().parts["test"] == before.split().parts["test"]
+        assert after.split().trained_cases() == before.split().seen_cases()
+        assert all("val_dice" not in row for row in after.metrics())
+        last = tensors_of(after.last)
+        kept = tensors_of(after.best)
+        averages = {name.rpartition("average.net.")[2]: value for name, value in last.items() if "average.net." in name}
+        assert all(torch.equal(averages[name], value) for name, value in kept.items())
 
 
 def test_folds_of_another_split_are_not_gone_on_from(

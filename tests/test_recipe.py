@@ -120,6 +120,21 @@ def test_second_stage_names_the_first_and_only_what_is_new(
     assert len(told) == 7
 
 
+def test_a_stage_may_see_neighbours_and_train_on_validation_patients(
+    first: tuple[RunFolder, CrossValidation], tmp_path: Path
+) -> None:
+    seeing = [going_on(each.path) for each in first]
+    seeing = [replace(each, model=replace(each.model, model="resnet50-s16-2.5d")) for each in seeing]
+    run, folds = written_run(tmp_path / "all", seeing[0]), written_folds(tmp_path / "folds", seeing[1])
+    record = json.loads(folds.record_file.read_text())
+    record["settings"]["split"]["validation"] = False
+    folds.record_file.write_text(json.dumps(record))
+    told = list(commands(stages(run, folds)))
+    options = "--model resnet50-s16-2.5d --drop-channel 0.3 --epochs 5 --empty-ratio 0.0"
+    assert told[1].endswith(f"--name folds --from runs/first {options} --folds 3 --no-validation")
+    assert told[-1].endswith(f"--name all --from runs/first-all {options} --split all")
+
+
 def test_stages_that_do_not_match_are_refused(first: tuple[RunFolder, CrossValidation], tmp_path: Path) -> None:
     run = written_run(tmp_path / "all", going_on(first[0].path))
     with pytest.raises(UsageError, match="expected a run and folds"):  # tested with weights that saw everybody

@@ -205,6 +205,17 @@ def test_folds_do_not_depend_on_which_fold_is_asked_for() -> None:
     assert sorted(person for fold in one for person in fold) == sorted(order)
 
 
+@pytest.mark.parametrize("kind", ["patient", "fold", "slice", "buda10"])
+def test_without_validation_its_patients_are_trained_on_and_the_same_are_tested(kind: Any) -> None:
+    index = simulated(40, BUDA10)
+    config = SplitConfig(split=kind, fold=2 if kind == "fold" else -1)
+    whole, made = make_split(index, config), make_split(index, dataclasses.replace(config, validation=False))
+    assert made.parts["test"] == whole.parts["test"]
+    assert made.parts["validation"] == ()
+    assert made.parts["train"] == tuple(sorted(whole.parts["train"] + whole.parts["validation"]))
+    assert len(whole.parts["validation"]) > 0
+
+
 def test_all_folds_at_once_are_no_split() -> None:
     with pytest.raises(UsageError, match="fold is -1, all folds; expected one of them, 0 to 4"):
         make_split(simulated(10), SplitConfig(split="fold"))

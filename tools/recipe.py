@@ -86,6 +86,7 @@ def _trainings(runs: Sequence[RunFolder | CrossValidation]) -> Iterator[str]:
     for number, run in enumerate(runs):
         config, earlier = run.config(), runs[number - 1] if number else None
         split = f"--folds {config.split.folds}" if config.split.split == "fold" else f"--split {config.split.split}"
+        split += "" if config.split.validation else " --no-validation"
         source = "" if earlier is None else f"--from runs/{earlier.name} "
         options = recipe_options(config, None if earlier is None else earlier.config())
         yield f"gliomask train {_DATA} --name {run.name} {source}{options} {split}"

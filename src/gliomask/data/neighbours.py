@@ -35,7 +35,7 @@ def neighbour_rows(patients: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
 
 
 def read_slices(cache: SliceCache, rows: NDArray[np.int64], *, neighbours: bool) -> NDArray[np.uint8]:
-    """Return slices of a cache, as (B, size, size, 3) uint8, or (..., 5) with their neighbours' FLAIR."""
+    """Return slices of a cache, (B, size, size, 3) uint8, or (B, size, size, 5) with their neighbours' FLAIR."""
     images = read_rows(cache.images, rows)
     if not neighbours:
         return images

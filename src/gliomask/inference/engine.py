@@ -28,7 +28,7 @@ _KEPT = 16  # compiled networks of OpenVINO, the newest
 class Engine(Protocol):
     """A network, loaded once.
 
-    Its input is (B, 3, size, size) float32, its output (B, 1, size, size) float32.
+    Its input is (B, C, size, size) float32 (C: the channels of model.json), its output (B, 1, size, size) float32.
     """
 
     @property
@@ -40,7 +40,7 @@ class Engine(Protocol):
         """Side of the slices that the network takes, in pixels."""
 
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (S, size, size) float32 logits of (S, 3, size, size) float32 network input."""
+        """Return (S, size, size) float32 logits of (S, C, size, size) float32 network input."""
 
 
 def load_engine(
@@ -57,7 +57,7 @@ def load_engine(
     Parameters
     ----------
     path
-        ONNX file with input ``slices`` (B, 3, size, size) float32 and output ``logits`` (B, 1, size, size) float32.
+        ONNX file with input ``slices`` (B, C, size, size) float32 and output ``logits`` (B, 1, size, size) float32.
     engine
         ``auto`` takes OpenVINO for bfloat16, and for 8-bit integers where it is installed; ONNX Runtime otherwise.
     precision
@@ -146,7 +146,7 @@ class OnnxEngine:
         self._batch_size = batch_size
 
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (S, size, size) float32 logits of (S, 3, size, size) float32 network input."""
+        """Return (S, size, size) float32 logits of (S, C, size, size) float32 network input."""
         parts = [
             self._session.run([OUTPUT], {INPUT: slices[start : start + self._batch_size]})[0][:, 0]
             for start in range(0, len(slices), self._batch_size)
@@ -180,7 +180,7 @@ class OpenVinoEngine:
         self._request, self._batch_size = compiled.create_infer_request(), batch_size
 
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (S, size, size) float32 logits of (S, 3, size, size) float32 network input."""
+        """Return (S, size, size) float32 logits of (S, C, size, size) float32 network input."""
         parts = [
             self._request.infer({INPUT: slices[start : start + self._batch_size]})[0][:, 0].astype(np.float32)
             for start in range(0, len(slices), self._batch_size)

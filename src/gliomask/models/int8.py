@@ -36,7 +36,7 @@ def quantise(exported: bytes, examples: NDArray[np.float32]) -> bytes:
     exported
         An ONNX file of float32, input ``slices``.
     examples
-        (S, 3, size, size) float32, network input like that which is to come.
+        (S, C, size, size) float32, network input like that which is to come.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def export(
     learned
         What else was learned from the run's data.
     examples
-        (S, 3, size, size) float32 network input (`gliomask.training.examples`): a network with 8-bit integers is
+        (S, C, size, size) float32 network input (`gliomask.training.examples`): a network with 8-bit integers is
         written as well, with the ranges that its activations have there. Without, one of an earlier export is removed.
 
     Returns
@@ -106,7 +106,7 @@ def with_integers(exported: bytes, examples: NDArray[np.float32]) -> bytes:
     exported
         The ONNX file.
     examples
-        (S, 3, size, size) float32 network input.
+        (S, C, size, size) float32 network input.
 
     Raises
     ------

@@ -104,7 +104,7 @@ class SegmentationModule(lightning.LightningModule):
     Parameters
     ----------
     net
-        Returns logits (B, 1, H, W) for (B, 3, H, W).
+        Returns logits (B, 1, H, W) for (B, C, H, W).
     config
         All settings.
     cache
