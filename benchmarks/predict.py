@@ -139,7 +139,9 @@ def plain_script(data: Path, model: str, out: Path) -> None:
     net = load_trained(model, contract.architecture).eval()
     files = [path for path in data.rglob("*.tif") if not path.stem.endswith("_mask")]
     for patient in sorted({path.parent for path in files}):
-        names = sorted((path for path in files if path.parent == patient), key=lambda path: int(path.stem.rpartition("_")[2]))
+        names = sorted(
+            (path for path in files if path.parent == patient), key=lambda path: int(path.stem.rpartition("_")[2])
+        )
         images = [Image.open(path) for path in names]
         stack = np.stack([np.asarray(image.resize((contract.image_size,) * 2)) for image in images])
         planes = normalise(stack, stack_statistics(stack, "volume"))
