@@ -53,7 +53,8 @@ def saved(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_saved_network_predicts_the_same(tmp_path: Path, name: str) -> None:
-    model, x = build_model(name), torch.randn(2, 3, 32, 32)
+    model = build_model(name)
+    x = torch.randn(2, model.inputs, 32, 32)
     with torch.no_grad():
         model.train()(x)  # moves the running statistics
         save_weights(tmp_path / "weights.safetensors", model, name=name, extra={"scores": {"dice": 0.5}})

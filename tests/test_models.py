@@ -44,12 +44,12 @@ def network(name: str) -> PaddedSegmenter:
     return copy.deepcopy(built(name))
 
 
-def slices(height: int = 32, width: int = 32, count: int = 2) -> Tensor:
-    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
+def slices(height: int = 32, width: int = 32, count: int = 2, inputs: int = 3) -> Tensor:
+    return torch.randn(count, inputs, height, width, generator=torch.Generator().manual_seed(1))
 
 
 def gradients_of(model: PaddedSegmenter) -> list[Tensor | None]:
-    x = slices(45, 37)
+    x = slices(45, 37, inputs=model.inputs)
     loss = bce_dice_loss(model(x), (x[:, :1] > 1).float())
     loss.backward()  # type: ignore[no-untyped-call]
     return [parameter.grad for parameter in model.parameters()]
@@ -69,7 +69,7 @@ def deterministic() -> Iterator[None]:
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_logits_have_the_size_of_the_slice(name: str, height: int, width: int) -> None:
     with torch.no_grad():
-        logits = built(name).eval()(slices(height, width))
+        logits = built(name).eval()(slices(height, width, inputs=CATALOGUE[name].inputs))
     assert logits.shape == (2, 1, height, width)
     assert logits.dtype == torch.float32
     assert logits.isfinite().all()
@@ -77,7 +77,7 @@ def test_logits_have_the_size_of_the_slice(name: str, height: int, width: int) -
 
 @every_network
 def test_a_batch_is_predicted_as_its_slices_are(name: str) -> None:
-    model, batch = built(name).eval(), slices(45, 37)
+    model, batch = built(name).eval(), slices(45, 37, inputs=CATALOGUE[name].inputs)
     with torch.no_grad():
         together, apart = model(batch), torch.cat([model(one[None]) for one in batch])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5 * float(together.abs().max()))
@@ -103,7 +103,7 @@ def test_training_steps_are_bit_equal(name: str) -> None:
 
 @every_network
 def test_the_smallest_single_slice_can_be_trained_on(name: str) -> None:
-    assert network(name).train()(slices(count=1)).isfinite().all()
+    assert network(name).train()(slices(count=1, inputs=CATALOGUE[name].inputs)).isfinite().all()
 
 
 @every_network
@@ -116,8 +116,8 @@ def test_same_seed_gives_same_weights(name: str) -> None:
 @every_network
 def test_slices_that_do_not_fit_are_refused_with_the_rule(name: str) -> None:
     with pytest.raises(UsageError, match=r"31 x 64 pixels; expected at least 32 x 32"):
-        built(name)(slices(31, 64))
-    with pytest.raises(UsageError, match="3 channels"):
+        built(name)(slices(31, 64, inputs=CATALOGUE[name].inputs))
+    with pytest.raises(UsageError, match=f"{CATALOGUE[name].inputs} channels"):
         built(name)(torch.zeros(1, 1, 64, 64))
 
 
@@ -219,7 +219,7 @@ def gflop(model: nn.Module, side: int) -> float:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
-    model(torch.empty(1, 3, side, side, device="meta"))
+    model(torch.empty(1, getattr(model, "inputs", 3), side, side, device="meta"))
     return total / 1e9
 
 
