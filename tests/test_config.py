@@ -27,6 +27,7 @@ from gliomask.config import (
     TrainConfig,
     from_dict,
     load_config,
+    load_settings,
     save_config,
     to_dict,
 )
@@ -54,6 +55,31 @@ def leaves(kind: type) -> Iterator[tuple[type, str]]:
             yield from leaves(typing.cast("type", hint))
         else:
             yield kind, name
+
+
+@pytest.mark.parametrize(
+    ("values", "last"),
+    [({}, True), ({"lr_scheduler": "cosine"}, True), ({"lr_scheduler": "none"}, False), ({"early_stopping": 3}, False),
+     ({"keep": "best"}, False), ({"keep": "last", "lr_scheduler": "none"}, True)],
+)  # fmt: skip
+def test_which_epoch_is_kept(values: dict[str, Any], last: bool) -> None:
+    assert OptimisationConfig(**values).keeps_last is last
+
+
+def test_last_epoch_and_early_stopping_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="keep is last; expected auto or best with early stopping"):
+        TrainConfig(optimisation=OptimisationConfig(keep="last", early_stopping=3))
+
+
+def test_a_run_of_an_earlier_version_kept_its_best_epoch(tmp_path: Path) -> None:
+    values = to_dict(TrainConfig())
+    del values["optimisation"]["keep"]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    assert load_settings(path).optimisation.keep == "best"
+    assert load_config(path).optimisation.keep == "auto"
+    save_config(TrainConfig(), path)
+    assert load_settings(path) == TrainConfig()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml", ".yml"])

@@ -152,6 +152,22 @@ def test_best_weights_are_the_averaged_ones_of_the_best_epoch(
     assert all(torch.equal(best[name], after_two_epochs[f"average.net.{name}"]) for name in best)
 
 
+def test_where_the_rate_ends_near_zero_the_last_epoch_is_kept(
+    index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter((0.2, 0.6, 0.4) * 2)
+    monkeypatch.setattr(
+        "gliomask.training.module.validation_scores", lambda *_: {"val_dice": next(values), "val_dice_pooled": 0.0}
+    )
+    kept = [
+        load_model(train(index, tiny_config(epochs=3, keep="auto", lr_scheduler=name), tmp_path / name).best)[1][
+            "extra"
+        ]
+        for name in ("one-cycle", "none")
+    ]
+    assert kept == [{"epoch": 2, "val_dice": 0.4}, {"epoch": 1, "val_dice": 0.6}]
+
+
 # --- the exported model
 
 

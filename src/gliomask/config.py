@@ -137,12 +137,22 @@ class OptimisationConfig:
     """none, one-cycle, cosine, or warmup: the original's linear rise over 100 steps, started anew in every epoch."""
     average: float = 0.99
     """Decay of the moving average of the weights, which is what is validated, exported and kept; 0 turns it off."""
+    keep: Literal["auto", "best", "last"] = "auto"
+    """Which epoch's weights are kept: the best by validation Dice, or the last. auto: the last if the learning rate
+    ends near 0 (one-cycle, cosine) without --early-stopping, else the best. Without validation, the last."""
     early_stopping: int = 0
     """Stop after so many epochs without a better validation Dice; 0 never stops."""
     empty_ratio: float = 1.0
     """Empty slices drawn in an epoch, for each slice with tumour; 0 takes every slice."""
     epoch_slices: int = 0
     """Slices in an epoch, drawn anew each time; 0 takes all that --empty-ratio leaves."""
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last epoch's weights are kept rather than the best by validation Dice."""
+        if self.keep == "auto":
+            return self.lr_scheduler in {"one-cycle", "cosine"} and not self.early_stopping
+        return self.keep == "last"
 
 
 @dataclass(frozen=True)
@@ -222,6 +232,8 @@ class TrainConfig:
         alone = self.split.split == "all" or not self.split.validation
         stops = self.optimisation.early_stopping and alone
         _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation")
+        late = self.optimisation.early_stopping and self.optimisation.keep == "last"
+        _require(not late, "keep", self.optimisation.keep, "auto or best with early stopping")
         _require(self.split.folds >= 2, "folds", self.split.folds, ">= 2")
         rule = f"0 to {self.split.folds - 1}, or -1 for all"
         _require(-1 <= self.split.fold < self.split.folds, "fold", self.split.fold, rule)
@@ -251,6 +263,8 @@ ORIGINAL = TrainConfig(
 )  # fmt: skip
 TAKEN = ("image_size", "normalisation", "threshold", "smallest_component")
 """Settings that a training takes from the model that it goes on from; an exported model has them under these names."""
+EARLIER: Mapping[str, Any] = {"optimisation": {"keep": "best"}}
+"""What runs did that do not tell, because the setting is newer than they are."""
 RECIPES: dict[RecipeName, TrainConfig] = {"default": TrainConfig(), "original": ORIGINAL}
 
 
@@ -305,6 +319,17 @@ def save_config(config: TrainConfig, path: Path) -> None:
         text = json.dumps(to_dict(config), indent=2) + "\n"
     with whole_file(path) as part:
         part.write_text(text)
+
+
+def load_settings(path: Path) -> TrainConfig:
+    """Read the settings that a run has kept, also one of an earlier version.
+
+    Raises
+    ------
+    UsageError
+        As `load_config`.
+    """
+    return load_config(path, EARLIER)
 
 
 def load_config(path: Path, known: Mapping[str, Any] | None = None) -> TrainConfig:

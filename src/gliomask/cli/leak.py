@@ -13,7 +13,7 @@ import tyro
 
 from gliomask.cli.console import Flag, Printer, parse
 from gliomask.cli.train import TrainOptions, first_look, require_same_settings, resumed_point, run_facts, starting_point
-from gliomask.config import TrainConfig, load_config, to_dict
+from gliomask.config import TrainConfig, load_settings, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     _check(known)
     folder = Path(known.runs) / known.name
     started = folder / "by-patient" / "config.json"
-    before = load_config(started) if known.resume and started.is_file() else None
+    before = load_settings(started) if known.resume and started.is_file() else None
     default = _by_patient(resumed_point(before, known) if before else starting_point(known))
     options = parse(LeakOptions, "leak", arguments, LeakOptions(data=tyro.MISSING, settings=default))
     if not is_main_process():  # one of them talks

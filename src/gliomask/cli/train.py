@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.config import RECIPES, TAKEN, ModelConfig, TrainConfig, from_dict, load_config, to_dict
+from gliomask.config import RECIPES, TAKEN, ModelConfig, TrainConfig, from_dict, load_config, load_settings, to_dict
 from gliomask.errors import UsageError
 from gliomask.training.environment import is_main_process
 
@@ -219,6 +219,6 @@ def _settings_of(folder: Path) -> TrainConfig | None:
     from gliomask.training.cross_validation import CrossValidation
 
     if (folder / "config.json").is_file():
-        return load_config(folder / "config.json")
+        return load_settings(folder / "config.json")
     folds = CrossValidation(folder)
     return folds.config() if folds.exists() else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from gliomask.config import TrainConfig, load_config
+from gliomask.config import TrainConfig, load_settings
 from gliomask.errors import GliomaskError, UsageError
 from gliomask.evaluation.compare import DISTANCES, PairedDifference, check_comparable, compare
 from gliomask.evaluation.results import Evaluation, find_evaluation, read_evaluation
@@ -241,7 +241,7 @@ def _config_of(path: Path) -> TrainConfig | None:
         for name in ("config.json", "fold0/config.json"):
             if (folder / name).is_file():
                 try:
-                    return load_config(folder / name)
+                    return load_settings(folder / name)
                 except GliomaskError:
                     return None
     return None

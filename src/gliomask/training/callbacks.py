@@ -1,4 +1,4 @@
-"""What is written while a training runs: metrics, best weights, resumable state, example overlays.
+"""What is written while a training runs: metrics, weights to keep, resumable state, example overlays.
 
 Knows where files lie (`RunFolder`), nothing of how batches or losses are made.
 """
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class RunWriter(Checkpoint):
-    """Writes the run folder at the end of every epoch: best weights, metrics, then the state to resume from.
+    """Writes the run folder at the end of every epoch: weights to keep, metrics, then the state to resume from.
 
     Parameters
     ----------
@@ -35,10 +35,12 @@ class RunWriter(Checkpoint):
         Name of the network, kept with the weights.
     first_epoch
         Epoch that the training starts at; rows of metrics.csv from later epochs (of a killed run) are dropped.
+    keeps_last
+        Whether the weights of every epoch take the place of the earlier ones, or only better ones do.
     """
 
-    def __init__(self, run: RunFolder, architecture: str, first_epoch: int) -> None:
-        self._run, self._architecture = run, architecture
+    def __init__(self, run: RunFolder, architecture: str, first_epoch: int, *, keeps_last: bool) -> None:
+        self._run, self._architecture, self._keeps_last = run, architecture, keeps_last
         self._rows = [row for row in run.metrics() if row["epoch"] < first_epoch]
         self._start = 0.0
 
@@ -58,14 +60,14 @@ class RunWriter(Checkpoint):
         row = {"epoch": float(trainer.current_epoch), "step": float(trainer.global_step), **module.epoch_metrics}
         row["seconds"] = round(time.perf_counter() - self._start, 2)
         score = row.get("val_dice")  # None where nobody is validated on: then the last epoch is the one to keep
-        is_best = score is None or score > max((past["val_dice"] for past in self._rows), default=-1.0)
-        if is_best:
+        is_best = score is not None and score > max((past["val_dice"] for past in self._rows), default=-1.0)
+        if is_best or score is None or self._keeps_last:
             extra = {"epoch": trainer.current_epoch, "val_dice": score}
             for stale in (
                 self._run.contract,
                 self._run.model,
                 self._run.int8,
-            ):  # describes weights that are no longer the best
+            ):  # describes weights that are no longer kept
                 stale.unlink(missing_ok=True)
             save_weights(self._run.best, module.averaged_net, name=self._architecture, extra=extra)
         self._rows.append(row)
@@ -76,7 +78,7 @@ class RunWriter(Checkpoint):
             trainer.max_epochs,
             row["train_loss"],
             "" if score is None else f", validation Dice {score:.4f}",
-            " (best)" if is_best and score is not None else "",
+            " (best)" if is_best else "",
             row["seconds"],
         )
 

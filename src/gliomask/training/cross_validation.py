@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gliomask.config import TrainConfig, from_dict, to_dict
+from gliomask.config import EARLIER, TrainConfig, from_dict, to_dict
 from gliomask.data.records import DatasetIndex
 from gliomask.data.split import Split
 from gliomask.errors import DataError, SplitMismatchError, UsageError
@@ -53,7 +53,7 @@ class CrossValidation:
             If no cross-validation was started here, or folds.json is damaged.
         """
         try:
-            config = from_dict(TrainConfig, self._record()["settings"])
+            config = from_dict(TrainConfig, self._record()["settings"], from_dict(TrainConfig, dict(EARLIER)))
         except (KeyError, TypeError, UsageError) as error:
             raise self._damaged(error) from error
         if config.split.split != "fold":

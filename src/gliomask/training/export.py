@@ -1,4 +1,4 @@
-"""From the best weights of a run to model.onnx and model.json, checked against the trained network."""
+"""From the weights that a run keeps to model.onnx and model.json, checked against the trained network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOTHING = Learned()
 def export(
     run: RunFolder, learned: Learned = _NOTHING, *, examples: NDArray[np.float32] | None = None
 ) -> ModelContract:
-    """Export the best weights of a run and verify the result.
+    """Export the weights that a run keeps and verify the result.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         module = SegmentationModule(net, config, cache, steps_per_epoch=plans.steps)
         if is_main_process():
             _write_beginning(run, config, split, beginning)
-            _tell_of_known(index, split, beginning)
+            _tell_of_known(index, split, beginning, chosen=not config.optimisation.keeps_last)
         if stopped_early(run, config):
             _log.info("%s was stopped early, after %d epochs: nothing is trained", run.path, len(run.metrics()))
         else:
@@ -149,8 +149,8 @@ def _require_place(run: RunFolder, options: FitOptions) -> None:
         raise UsageError(f"{run.path} lacks last.safetensors, from which it would go on; choose another --name")
 
 
-def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None) -> None:
-    """Say how many of those who choose the epoch helped to make the weights that the training starts from."""
+def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None, *, chosen: bool) -> None:
+    """Say how many of those who are validated on helped to make the weights that the training starts from."""
     if beginning is None:
         return
     validated = split.patients(index, "validation")
@@ -158,9 +158,10 @@ def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | Non
     if known:
         _log.warning(
             "%d of %d validation patients were trained on by the model that this starts from: the validation Dice is "
-            "too good, and the best epoch is chosen with it",
+            "too good%s",
             known,
             len(validated),
+            ", and the best epoch is chosen with it" if chosen else "",
         )
 
 
@@ -266,7 +267,9 @@ def _trainer(
     config: TrainConfig, run: RunFolder, data: SliceData, options: FitOptions, *, first_epoch: int
 ) -> lightning.Trainer:
     hardware, optimisation, validated = config.hardware, config.optimisation, len(data.validation) > 0
-    callbacks: list[Callback] = [RunWriter(run, config.model.model, first_epoch)]
+    callbacks: list[Callback] = [
+        RunWriter(run, config.model.model, first_epoch, keeps_last=optimisation.keeps_last),
+    ]
     if validated:
         callbacks.append(OverlayWriter(data.examples()))
     if optimisation.early_stopping:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gliomask.config import TrainConfig, load_config
+from gliomask.config import TrainConfig, load_settings
 from gliomask.data.split import Split, load_split
 from gliomask.errors import DataError
 from gliomask.files import whole_file
@@ -27,7 +27,7 @@ class RunFolder:
     ``metrics.csv``         one row an epoch
     ``tensorboard/``        curves and example overlays
     ``last.safetensors``    full state after the last complete epoch, for ``--resume``
-    ``best.safetensors``    weights with the highest validation Dice
+    ``best.safetensors``    weights of the epoch that is kept (`gliomask.config.OptimisationConfig.keep`)
     ``model.onnx, .json``   the exported model
     ``model.int8.onnx``     the same with 8-bit integers, on request
     ======================  =====================================================================
@@ -72,7 +72,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Weights with the highest validation Dice."""
+        """Weights of the epoch that is kept."""
         return self.path / "best.safetensors"
 
     @property
@@ -113,7 +113,7 @@ class RunFolder:
         """
         if not self.exists():
             raise DataError(self.path, "no config.json", "a folder that `gliomask train` made", "check the name")
-        return load_config(self.config_file)
+        return load_settings(self.config_file)
 
     def split(self) -> Split:
         """Read the split.

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from gliomask.config import TrainConfig, from_dict
 from gliomask.reporting.report.charts import DICE, legend_below, new_chart
 from gliomask.reporting.report.sources import Trained
 from gliomask.reporting.report.svg import ACCENT, DATA, ink
@@ -43,10 +44,10 @@ def dice_figure(runs: Sequence[Trained]) -> Figure:
     figure = _figure(runs, curves, DICE)
     axes = figure.axes[0]
     for number, run in enumerate(runs):
-        best = best_epoch(run)
-        if best is not None:
+        kept = kept_epoch(run)
+        if kept is not None:
             label = "epoch that was kept" if number == 0 else None
-            axes.plot([best[0]], [best[1]], "D", color=DATA, markersize=7, zorder=3, label=label)
+            axes.plot([kept[0]], [kept[1]], "D", color=DATA, markersize=7, zorder=3, label=label)
     axes.set_ylim(-0.03, 1.03)
     _again(figure, axes)
     return figure
@@ -64,16 +65,24 @@ def has_column(runs: Sequence[Trained], column: str) -> bool:
     return any(math.isfinite(row.get(column, math.nan)) for run in runs for row in run.metrics)
 
 
-def best_epoch(run: Trained) -> tuple[int, float] | None:
-    """Return the epoch, counted from 1, with the highest validation Dice, whose weights are kept, and that Dice.
+def kept_epoch(run: Trained) -> tuple[int, float] | None:
+    """Return the epoch, counted from 1, whose weights are kept, and its validation Dice.
 
-    None before the first epoch ends.
+    None before the first epoch ends, and without validation.
     """
     rows = [(row["val_dice"], row["epoch"]) for row in run.metrics if math.isfinite(row.get("val_dice", math.nan))]
     if not rows:
         return None
-    dice, epoch = max(rows, key=lambda row: (row[0], -row[1]))  # of equal ones the first is kept
+    if keeps_last(run):
+        dice, epoch = rows[-1]
+    else:
+        dice, epoch = max(rows, key=lambda row: (row[0], -row[1]))  # of equal ones the first is kept
     return int(epoch) + 1, dice
+
+
+def keeps_last(run: Trained) -> bool:
+    """Tell whether the weights of a run's last epoch are kept."""
+    return from_dict(TrainConfig, run.config).optimisation.keeps_last
 
 
 def _figure(runs: Sequence[Trained], curves: Sequence[_Curve], unit: str) -> Figure:

@@ -125,6 +125,8 @@ def leak_drawings(numbers: dict[str, Any] | None) -> list[Drawing]:
 def training_drawings(runs: Sequence[Trained]) -> list[Drawing]:
     """Return the curves of the trainings that have any."""
     folds = "" if len(runs) == 1 else f" One line a fold, {len(runs)} folds."
+    last = all(curves.keeps_last(run) for run in runs)
+    kept = "the last epoch" if last else "the epoch with the highest validation Dice per patient"
     drawings = []
     if curves.has_column(runs, "val_loss") or curves.has_column(runs, "train_loss"):
         drawings.append(Drawing(
@@ -134,8 +136,8 @@ def training_drawings(runs: Sequence[Trained]) -> list[Drawing]:
     if curves.has_column(runs, "val_dice"):
         drawings.append(Drawing(
             "dice", "Dice in training",
-            "At the size that the network sees. The weights of the epoch with the highest validation Dice per patient "
-            f"are kept. These are not scores to report.{folds}",
+            f"At the size that the network sees. The weights of {kept} are kept. "
+            f"These are not scores to report.{folds}",
             "Training and validation Dice over epochs", partial(curves.dice_figure, runs),
         ))  # fmt: skip
     if curves.has_column(runs, "learning_rate"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gliomask.data.split import PARTS
-from gliomask.reporting.report.curves import best_epoch
+from gliomask.reporting.report.curves import kept_epoch
 from gliomask.reporting.report.sources import Scored, Trained
 from gliomask.reporting.report.wording import NONE, plural
 
@@ -22,7 +22,7 @@ class TrainingRow:
     name: str
     parts: tuple[str, ...]
     epochs: int
-    best: str
+    kept: str
     dice: str
     checksums: tuple[tuple[str, str], ...]
 
@@ -87,14 +87,14 @@ def training_table(runs: Sequence[Trained]) -> list[TrainingRow]:
     """Return one row a training: sizes of its parts, epochs, the epoch that was kept, checksums of its networks."""
     rows = []
     for run in runs:
-        best = best_epoch(run)
+        kept = kept_epoch(run)
         rows.append(
             TrainingRow(
                 name=run.name,
                 parts=tuple(_part(run, part) for part in PARTS),
                 epochs=len(run.metrics),
-                best=NONE if best is None else str(best[0]),
-                dice=NONE if best is None else f"{best[1]:.3f}",
+                kept=NONE if kept is None else str(kept[0]),
+                dice=NONE if kept is None else f"{kept[1]:.3f}",
                 checksums=_checksums(run),
             )
         )
