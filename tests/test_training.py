@@ -159,13 +159,12 @@ def test_where_the_rate_ends_near_zero_the_last_epoch_is_kept(
     monkeypatch.setattr(
         "gliomask.training.module.validation_scores", lambda *_: {"val_dice": next(values), "val_dice_pooled": 0.0}
     )
-    kept = [
-        load_model(train(index, tiny_config(epochs=3, keep="auto", lr_scheduler=name), tmp_path / name).best)[1][
-            "extra"
-        ]
-        for name in ("one-cycle", "none")
+    configs = {name: tiny_config(epochs=3, keep="auto", lr_scheduler=name) for name in ("one-cycle", "none")}
+    runs = [train(index, config, tmp_path / name) for name, config in configs.items()]
+    assert [load_model(run.best)[1]["extra"] for run in runs] == [
+        {"epoch": 2, "val_dice": 0.4},
+        {"epoch": 1, "val_dice": 0.6},
     ]
-    assert kept == [{"epoch": 2, "val_dice": 0.4}, {"epoch": 1, "val_dice": 0.6}]
 
 
 # --- the exported model

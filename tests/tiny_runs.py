@@ -54,7 +54,13 @@ def tiny_index(root: Path, patients: int = 5) -> DatasetIndex:
 
 def tiny_config(model: Any = "unet", seed: int = 0, **optimisation: Any) -> TrainConfig:
     """Return settings for an epoch of three batches on a CPU, in the default recipe's manner."""
-    values = {"epochs": 2, "batch_size": 4, "empty_ratio": 0.0, "average": 0.9, "keep": "best"} | optimisation
+    values: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 4,
+        "empty_ratio": 0.0,
+        "average": 0.9,
+        "keep": "best",
+    } | optimisation
     return TrainConfig(
         seed=seed,
         image_size=32,
