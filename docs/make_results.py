@@ -33,6 +33,10 @@ _READ_BESIDE = (
     "model that comes with gliomask is in [model-card.md](model-card.md)."
 )
 _TEMPERATURES = "temperatures were fitted on the validation patients of each fold, never on those that are scored."
+_EARLIER_TEMPERATURES = (
+    "temperatures are those of the folds that these go on from, fitted on their validation patients, whom these were "
+    "trained on; never on those that are scored."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +98,8 @@ def cross_validation(folds: Path) -> list[str]:
     )  # fmt: skip
     commands = [f"    gliomask evaluate data/kaggle_3m --model {folds}{option}" for option in _options_of(folds)]
     error = facts["calibration"]["tumour_slices"]["expected_calibration_error"]
+    validated = RunFolder(folds / "fold0").config().split.validation
+    temperatures = _TEMPERATURES if validated else _EARLIER_TEMPERATURES
     tables = [
         Table(
             "Mean and 95 % bootstrap interval over patients.",
@@ -113,7 +119,7 @@ def cross_validation(folds: Path) -> list[str]:
         f"{facts['slices']:,} slices of {len(whole.patients)} patients, each by the fold that never saw it.\n",
         "\n".join(commands) + "\n",
         *(table.markdown() for table in tables),
-        f"Expected calibration error over the pixels of slices with tumour: {error:.4f}; {_TEMPERATURES}\n",
+        f"Expected calibration error over the pixels of slices with tumour: {error:.4f}; {temperatures}\n",
         *_otherwise(folds),
     ]
 
@@ -169,13 +175,14 @@ def _origin_of(run: Path) -> str:
     config = RunFolder(run).config()
     size, epochs = config.image_size, config.optimisation.epochs
     start, schedule = config.model, config.optimisation.lr_scheduler
+    split = config.split.split + ("" if config.split.validation else ", without validation")
     weights = (
         f"encoder weights {start.encoder_weights}" if start.weights == "none" else f"going on from {start.weights}"
     )
     return (
         f"{config.model.model}, {weights}, recipe {config.recipe}, "
         f"{size} x {size} pixels, {epochs} epochs, schedule {schedule}, {config.hardware.precision}, "
-        f"seed {config.seed}, split by {config.split.split}; commit {(known.get('git_commit') or 'not known')[:12]}"
+        f"seed {config.seed}, split by {split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )
 
 
