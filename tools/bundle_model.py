@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def folds_temperature(folds: CrossValidation) -> float:
-    """Return the geometric mean of the folds' temperatures; validation patients, of earlier folds perhaps, gave them."""
+    """Return the geometric mean of the folds' temperatures, fitted on their or earlier folds' validation patients."""
     return statistics.geometric_mean(read_contract(run.contract).temperature for run in folds.runs())
 
 
