@@ -135,6 +135,14 @@ def test_a_stage_may_see_neighbours_and_train_on_validation_patients(
     assert told[-1].endswith(f"--name all --from runs/first-all {options} --split all")
 
 
+def test_the_epoch_to_keep_is_told_where_somebody_chooses(tmp_path: Path) -> None:
+    config = replace(SHORT, optimisation=replace(SHORT.optimisation, keep="best"))
+    told = list(commands(stages(written_run(tmp_path / "all", config), written_folds(tmp_path / "folds", config))))
+    assert "--keep best" in told[0]
+    assert told[-1].endswith("--split all")
+    assert "--keep" not in told[-1]
+
+
 def test_stages_that_do_not_match_are_refused(first: tuple[RunFolder, CrossValidation], tmp_path: Path) -> None:
     run = written_run(tmp_path / "all", going_on(first[0].path))
     with pytest.raises(UsageError, match="expected a run and folds"):  # tested with weights that saw everybody

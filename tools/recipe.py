@@ -85,6 +85,8 @@ def _export_int8(run: str) -> str:
 def _trainings(runs: Sequence[RunFolder | CrossValidation]) -> Iterator[str]:
     for number, run in enumerate(runs):
         config, earlier = run.config(), runs[number - 1] if number else None
+        if config.split.split == "all":  # where nobody chooses, the last epoch is kept whatever the setting
+            config = replace(config, optimisation=replace(config.optimisation, keep="auto"))
         split = f"--folds {config.split.folds}" if config.split.split == "fold" else f"--split {config.split.split}"
         split += "" if config.split.validation else " --no-validation"
         source = "" if earlier is None else f"--from runs/{earlier.name} "

@@ -235,8 +235,9 @@ class ResidentBatches(Dataset[SliceBatch]):
     def __getitem__(self, plan: BatchPlan) -> SliceBatch:
         """Gather one batch on the device."""
         rows = torch.from_numpy(plan.positions).to(self._device, non_blocking=True)
+        images, around = self._images[rows], [self._images[near[rows]][..., 1:2] for near in self._near]
         return SliceBatch(
-            images=torch.cat([self._images[rows], *(self._images[near[rows]][..., 1:2] for near in self._near)], dim=3),
+            images=torch.cat([images, *around], dim=3) if around else images,
             masks=self._masks[rows],
             volume_statistics=self._volume[rows],
             slice_statistics=self._slice[rows],
