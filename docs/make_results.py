@@ -25,6 +25,7 @@ DOCS = Path(__file__).resolve().parent
 OTHERWISE = {
     "out-of-fold-flair-alone": "sees FLAIR alone",
     "out-of-fold-one-by-one": "sees slice by slice",
+    "out-of-fold-flips": "sees every slice mirrored as well (`--flips`)",
     "out-of-fold-int8": "computes with 8-bit integers (`--precision int8`)",
 }
 """Evaluations of the folds in which they saw less or computed otherwise."""
