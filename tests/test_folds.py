@@ -236,6 +236,15 @@ def test_folds_of_another_split_are_not_gone_on_from(
     assert not (tmp_path / "other").exists()
 
 
+def test_folds_of_an_earlier_version_kept_their_best_epoch(copied: CrossValidation) -> None:
+    for path in (copied.record_file, copied.run(0).config_file):
+        values = json.loads(path.read_text())
+        del values.get("settings", values)["optimisation"]["keep"]
+        path.write_text(json.dumps(values))
+    assert copied.config().optimisation.keep == "best"
+    assert copied.run(0).config().optimisation.keep == "best"
+
+
 def test_folds_can_be_extended_but_not_shortened(copied: CrossValidation, index: DatasetIndex) -> None:
     with pytest.raises(UsageError, match="has 2 epochs already"):
         resumed_folds(copied, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from gliomask.models.contract import CHANNELS, NEIGHBOURS
 from gliomask.models.onnx_weights import load_trained
 from gliomask.models.registry import build_model
 from gliomask.models.trained import contract_of
+from gliomask.training import loading
 from gliomask.training.examples import examples
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import tiny_config, tiny_index, train
@@ -71,6 +73,20 @@ def test_training_and_prediction_see_the_same(index: DatasetIndex) -> None:
                 batch = looked_up[BatchPlan(order, None)]
                 inputs, _ = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
                 torch.testing.assert_close(inputs, torch.from_numpy(stack[order - rows[0]]))
+
+
+@pytest.mark.parametrize("resident", ["on", "off"])
+@pytest.mark.parametrize(("name", "channels"), [(SINGLE, 3), (STACKED, 5)])
+def test_a_training_s_batches_have_the_network_s_channels(
+    index: DatasetIndex, name: str, channels: int, resident: Any
+) -> None:
+    config = tiny_config(name)
+    config = replace(config, hardware=replace(config.hardware, resident=resident))
+    looked_up = loading._batches(open_cache(index, SIZE), config, torch.device("cpu"))
+    assert isinstance(looked_up, ResidentBatches) == (resident == "on")
+    batch = looked_up[BatchPlan(np.array([3, 1]), None)]
+    assert batch.images.shape == (2, SIZE, SIZE, channels)
+    assert batch.volume_statistics.shape == batch.slice_statistics.shape == (2, 2, channels)
 
 
 def test_a_slice_that_is_alone_is_its_own_neighbour() -> None:

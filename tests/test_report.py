@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +30,8 @@ from gliomask.evaluation.results import find_evaluation, write_evaluation
 from gliomask.files import file_sha256
 from gliomask.models.contract import ModelContract, write_contract
 from gliomask.reporting.report import page as page_module
-from gliomask.reporting.report.drawings import calibration_drawings
+from gliomask.reporting.report.curves import kept_epoch
+from gliomask.reporting.report.drawings import calibration_drawings, training_drawings
 from gliomask.reporting.report.page import Report
 from gliomask.reporting.report.pictures import crop_box, encode, profile_path, svg_path
 from gliomask.reporting.report.sources import read_scored, read_trainings
@@ -264,6 +266,20 @@ def test_every_axis_has_its_unit(run: Path) -> None:
         assert drawing.caption.endswith(".")
     assert len(labels) >= 2 * len(drawings)
     assert [label for label in labels if not re.search(r"\(.+\)$", label)] == []
+
+
+@pytest.mark.parametrize(
+    ("keep", "epoch", "told"),
+    [("best", 2, "the epoch with the highest validation Dice"), ("last", 3, "the last epoch")],
+)
+def test_the_epoch_that_was_kept_is_marked_and_said(run: Path, keep: str, epoch: int, told: str) -> None:
+    first = read_trainings(run)[0]
+    config = first.config | {"optimisation": first.config["optimisation"] | {"keep": keep}}
+    metrics = [{"epoch": float(number), "val_dice": dice} for number, dice in enumerate((0.2, 0.6, 0.4))]
+    training = replace(first, config=config, metrics=metrics)
+    assert kept_epoch(training) == (epoch, metrics[epoch - 1]["val_dice"])
+    (drawing,) = training_drawings([training])
+    assert f"The weights of {told}" in drawing.caption
 
 
 def test_figures_are_written_as_png_where_they_are_asked_for(run: Path) -> None:

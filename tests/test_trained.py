@@ -183,7 +183,7 @@ def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
     validated = sorted(naming.person(name) for name in run.split().patients(index, "validation"))
     assert len(validated) == 3
     assert "validation patients were trained on" not in caplog.text
-    fit_module._tell_of_known(index, run.split(), Beginning(trained_cases=tuple(validated[:2])), chosen=True)
+    fit_module._tell_of_known(index, run.split(), Beginning(trained_cases=tuple(validated[:2])))
     assert "2 of 3 validation patients were trained on by the model" in caplog.text
     cache, looked_at = open_cache(index, SIZE), []
 

@@ -125,7 +125,7 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         module = SegmentationModule(net, config, cache, steps_per_epoch=plans.steps)
         if is_main_process():
             _write_beginning(run, config, split, beginning)
-            _tell_of_known(index, split, beginning, chosen=not config.optimisation.keeps_last)
+            _tell_of_known(index, split, beginning)
         if stopped_early(run, config):
             _log.info("%s was stopped early, after %d epochs: nothing is trained", run.path, len(run.metrics()))
         else:
@@ -149,7 +149,7 @@ def _require_place(run: RunFolder, options: FitOptions) -> None:
         raise UsageError(f"{run.path} lacks last.safetensors, from which it would go on; choose another --name")
 
 
-def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None, *, chosen: bool) -> None:
+def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | None) -> None:
     """Say how many of those who are validated on helped to make the weights that the training starts from."""
     if beginning is None:
         return
@@ -158,10 +158,9 @@ def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | Non
     if known:
         _log.warning(
             "%d of %d validation patients were trained on by the model that this starts from: the validation Dice is "
-            "too good%s",
+            "too good, and no epoch should be chosen by it",
             known,
             len(validated),
-            ", and the best epoch is chosen with it" if chosen else "",
         )
 
 
