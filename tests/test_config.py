@@ -71,6 +71,12 @@ def test_last_epoch_and_early_stopping_exclude_each_other() -> None:
         TrainConfig(optimisation=OptimisationConfig(keep="last", early_stopping=3))
 
 
+@pytest.mark.parametrize("split", [SplitConfig(split="all"), SplitConfig(validation=False)])
+def test_nobody_stops_early_without_validation(split: SplitConfig) -> None:
+    with pytest.raises(UsageError, match="early_stopping is 3; expected 0 without validation"):
+        TrainConfig(split=split, optimisation=OptimisationConfig(early_stopping=3))
+
+
 def test_a_run_of_an_earlier_version_kept_its_best_epoch(tmp_path: Path) -> None:
     values = to_dict(TrainConfig())
     del values["optimisation"]["keep"]
