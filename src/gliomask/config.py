@@ -32,6 +32,7 @@ ModelName = Literal[
 RecipeName = Literal["original", "default"]
 SplitKind = Literal["patient", "fold", "slice", "buda10", "all", "leak-by-patient", "leak-by-slice"]
 Scheduler = Literal["none", "warmup", "one-cycle", "cosine"]
+LossName = Literal["bce-dice", "bce-slice-dice"]
 NormalisationName = Literal["imagenet", "volume"]
 EngineName = Literal["auto", "onnxruntime", "openvino"]
 DeviceName = Literal["cpu", "cuda"]
@@ -127,6 +128,9 @@ class OptimisationConfig:
     """Slices per optimiser step, over all devices together; a multiple of their number."""
     optimiser: Literal["adamw", "adamax"] = "adamw"
     """Optimiser."""
+    loss: LossName = "bce-dice"
+    """bce-dice: cross-entropy plus Dice over the whole batch, in which large tumours count most. bce-slice-dice: half
+    of the Dice over the batch, half the mean Dice of the slices with tumour, so that small ones count, too."""
     learning_rate: float = 1.5e-3
     """Highest learning rate."""
     encoder_rate: float = 1.0

@@ -21,7 +21,7 @@ from gliomask.data.augmentation import augment, prepare
 from gliomask.data.batches import SliceBatch
 from gliomask.data.cache import SliceCache
 from gliomask.errors import TrainingError
-from gliomask.models.losses import bce_dice_loss
+from gliomask.models.losses import LOSSES
 
 WARMUP_STEPS = 100
 """Length of the original project's warm-up."""
@@ -125,6 +125,7 @@ class SegmentationModule(lightning.LightningModule):
         self.config = config
         average = config.optimisation.average
         self.average = MovingAverage(self.net, average) if average else None
+        self._loss = LOSSES[config.optimisation.loss]
         self.epoch_metrics: dict[str, float] = {}
         if config.hardware.compile:
             self.net.compile()  # after the average has copied it
@@ -168,7 +169,7 @@ class SegmentationModule(lightning.LightningModule):
             parameters=batch.parameters,
         )
         logits = self.net(inputs.contiguous(memory_format=torch.channels_last))
-        loss = bce_dice_loss(logits, targets)
+        loss = self._loss(logits, targets)
         counts = _count(logits.detach(), targets, self.config.threshold).sum(dim=0)
         self._training_sums[:3] += counts
         self._training_sums[3] += loss.detach() * len(targets)
@@ -189,7 +190,7 @@ class SegmentationModule(lightning.LightningModule):
         """Count a batch of unchanged slices."""
         inputs, targets = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
         logits = self.averaged_net(inputs.contiguous(memory_format=torch.channels_last))
-        loss = bce_dice_loss(logits, targets)
+        loss = self._loss(logits, targets)
         counts = _count(logits, targets, self.config.threshold)
         rest = torch.stack([loss, torch.ones_like(loss)]).expand(len(targets), 2)
         self._validation_sums[batch.positions] = torch.cat([counts, rest], dim=1)
