@@ -13,11 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from gliomask.config import OptimisationConfig
+from gliomask.config import AugmentationConfig, OptimisationConfig
+from gliomask.data.augmentation import draw, prepare
 from gliomask.data.batches import BatchPlan, CachedBatches, TrainingPlans
 from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
+from gliomask.models.losses import LOSSES
 from gliomask.models.registry import build_model
 from gliomask.training import environment, export, precision
 from gliomask.training.callbacks import RunWriter, overlays
@@ -109,6 +111,25 @@ def test_the_optimiser_is_the_one_that_was_asked_for(name: Any, kind: type) -> N
     assert type(made["optimizer"]) is kind
     assert (group["initial_lr"], group["weight_decay"]) == (0.01, 0.1 if name == "adamw" else 0)
     assert made["lr_scheduler"]["interval"] == "step"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_is_the_one_that_was_asked_for(name: Any) -> None:
+    cache, config = small_cache(), tiny_config(loss=name, average=0.0)
+    module = SegmentationModule(TinyNet(), config, cache, steps_per_epoch=1).eval()
+    unchanged = CachedBatches(cache, "volume")[BatchPlan(np.arange(len(cache)), None)]
+    inputs, targets = prepare(unchanged.images, unchanged.masks, statistics=unchanged.volume_statistics)
+    expected = {key: loss(module.net(inputs), targets).item() for key, loss in LOSSES.items()}
+    assert len({f"{value:.4f}" for value in expected.values()}) == len(LOSSES)
+    nothing = draw(
+        AugmentationConfig(**dict.fromkeys(vars(AugmentationConfig()), 0.0)), len(cache), np.random.default_rng()
+    )
+    module.on_train_epoch_start()
+    assert module.training_step(unchanged._replace(parameters=nothing), 0).item() == pytest.approx(expected[name])
+    module.on_validation_epoch_start()
+    with torch.no_grad():
+        module.validation_step(unchanged, 0)
+    assert module._validation_sums[:, 3].tolist() == pytest.approx([expected[name]] * len(cache))
 
 
 @pytest.mark.parametrize(("free", "expected"), [(2.01, True), (1.99, False)])
