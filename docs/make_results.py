@@ -178,12 +178,14 @@ def _origin_of(run: Path) -> str:
     start, schedule = config.model, config.optimisation.lr_scheduler
     split = config.split.split + ("" if config.split.validation else ", without validation")
     kept = "last" if config.optimisation.keeps_last or not config.split.validation else "best"
+    share = config.optimisation.start_share
+    mixed = f" (with {share:g} of the weights before)" if share else ""
     weights = (
         f"encoder weights {start.encoder_weights}" if start.weights == "none" else f"going on from {start.weights}"
     )
     return (
         f"{config.model.model}, {weights}, recipe {config.recipe}, "
-        f"{size} x {size} pixels, {epochs} epochs, {kept} kept, schedule {schedule}, {config.hardware.precision}, "
+        f"{size} x {size} pixels, {epochs} epochs, {kept} kept{mixed}, loss {config.optimisation.loss}, schedule {schedule}, {config.hardware.precision}, "
         f"seed {config.seed}, split by {split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )
 

@@ -71,6 +71,15 @@ def test_last_epoch_and_early_stopping_exclude_each_other() -> None:
         TrainConfig(optimisation=OptimisationConfig(keep="last", early_stopping=3))
 
 
+@pytest.mark.parametrize(
+    ("share", "weights", "message"),
+    [(0.5, "none", "start_share is 0.5; expected 0 without --from"), (1.5, "x", "start_share is 1.5; expected 0 to 1")],
+)
+def test_a_share_of_the_start_needs_one(share: float, weights: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TrainConfig(model=ModelConfig(weights=weights), optimisation=OptimisationConfig(start_share=share))
+
+
 @pytest.mark.parametrize("split", [SplitConfig(split="all"), SplitConfig(validation=False)])
 def test_nobody_stops_early_without_validation(split: SplitConfig) -> None:
     with pytest.raises(UsageError, match="early_stopping is 3; expected 0 without validation"):

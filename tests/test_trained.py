@@ -131,12 +131,35 @@ def test_training_goes_on_from_a_model(run: RunFolder, index: DatasetIndex, tmp_
     assert all(torch.allclose(first[name], after[name], atol=1e-6) for name in weights)
 
 
-def test_resuming_needs_the_model_no_more(run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_what_is_kept_may_lie_between_before_and_after(
+    average: float, run: RunFolder, index: DatasetIndex, tmp_path: Path
+) -> None:
+    def going_on(share: float) -> RunFolder:
+        config = tiny_config("resnet18", epochs=1, learning_rate=0.01, lr_scheduler="none", average=average)
+        optimisation = replace(config.optimisation, start_share=share)
+        config = replace(config, model=ModelConfig("resnet18", weights=str(run.path)), optimisation=optimisation)
+        return train(index, config, tmp_path / f"{share}")
+
+    runs = {share: going_on(share) for share in (0.0, 0.25, 1.0)}
+    before, (after, between, same) = tensors_of(run.best), (tensors_of(each.best) for each in runs.values())
+    numbers = [name for name in before if before[name].is_floating_point()]
+    assert not all(torch.allclose(before[name], after[name], atol=1e-3) for name in numbers)
+    for name in numbers:
+        torch.testing.assert_close(same[name], before[name])
+        torch.testing.assert_close(between[name], 0.25 * before[name] + 0.75 * after[name])
+    losses = [each.metrics()[0]["val_loss"] for each in runs.values()]
+    assert len({f"{loss:.5f}" for loss in losses}) == 3  # the network that is kept is the one that is validated
+    assert len({each.metrics()[0]["train_loss"] for each in runs.values()}) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_resuming_needs_the_model_no_more(share: float, run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
     """Neither for its weights nor for whom it has seen; and it learns what an undisturbed training learns."""
     source = shutil.copytree(run.path, tmp_path / "source")
-    whole = replace(
-        tiny_config("resnet18", epochs=2, lr_scheduler="none"), model=ModelConfig("resnet18", weights=str(source))
-    )
+    whole = tiny_config("resnet18", epochs=2, lr_scheduler="none")
+    optimisation = replace(whole.optimisation, start_share=share)
+    whole = replace(whole, model=ModelConfig("resnet18", weights=str(source)), optimisation=optimisation)
     undisturbed = train(index, whole, tmp_path / "undisturbed")
     train(index, replace(whole, optimisation=replace(whole.optimisation, epochs=1)), tmp_path / "killed")
     shutil.rmtree(source)

@@ -141,6 +141,9 @@ class OptimisationConfig:
     """none, one-cycle, cosine, or warmup: the original's linear rise over 100 steps, started anew in every epoch."""
     average: float = 0.99
     """Decay of the moving average of the weights, which is what is validated, exported and kept; 0 turns it off."""
+    start_share: float = 0.0
+    """With --from: share of the weights that the training starts from in those that are validated, exported and kept:
+    0.5 keeps the mean of before and after. The training itself does not change."""
     keep: Literal["auto", "best", "last"] = "auto"
     """Which epoch's weights are kept: the best by validation Dice, or the last. auto: the last if the learning rate
     ends near 0 (one-cycle, cosine) without --early-stopping, else the best. Without validation, the last."""
@@ -233,6 +236,9 @@ class TrainConfig:
             _require(value >= 0, name, value, ">= 0")
             _require(name in _EXTENTS or value <= 1, name, value, "a probability, 0 to 1")
         _require(self.augmentation.scale < 1, "scale", self.augmentation.scale, "< 1")
+        share = self.optimisation.start_share
+        _require(0 <= share <= 1, "start_share", share, "0 to 1")
+        _require(not share or self.model.weights != "none", "start_share", share, "0 without --from")
         alone = self.split.split == "all" or not self.split.validation
         stops = self.optimisation.early_stopping and alone
         _require(not stops, "early_stopping", self.optimisation.early_stopping, "0 without validation")

@@ -61,7 +61,7 @@ class MovingAverage(nn.Module):
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         super().__init__()
-        self.net = copy.deepcopy(net).requires_grad_(requires_grad=False).eval()
+        self.net = _frozen(net)
         self.decay = decay
         self.updates = 0  # a number of the host's, so that no step waits for the device to tell it
 
@@ -90,6 +90,27 @@ class MovingAverage(nn.Module):
     def train(self, mode: bool = True) -> MovingAverage:
         """Stay in evaluation mode."""
         return self
+
+
+def mixed(net: nn.Module, start: nn.Module, share: float) -> nn.Module:
+    """Return a network whose weights and running statistics lie between those of two alike.
+
+    Parameters
+    ----------
+    net, start
+        Networks of one architecture; neither is changed.
+    share
+        0 returns the weights of ``net``, 1 those of ``start``.
+    """
+    between = _frozen(net)
+    for mine, theirs in zip(_tensors(between), _tensors(start), strict=True):
+        if mine.is_floating_point():
+            mine.lerp_(theirs, share)
+    return between
+
+
+def _frozen(net: nn.Module) -> nn.Module:
+    return copy.deepcopy(net).requires_grad_(requires_grad=False).eval()
 
 
 def _tensors(net: nn.Module) -> Iterator[Tensor]:
@@ -127,6 +148,8 @@ class SegmentationModule(lightning.LightningModule):
         self.average = MovingAverage(self.net, average) if average else None
         self._loss = LOSSES[config.optimisation.loss]
         self.epoch_metrics: dict[str, float] = {}
+        self._start = _frozen(self.net) if config.optimisation.start_share else None
+        self._validated: nn.Module | None = None
         if config.hardware.compile:
             self.net.compile()  # after the average has copied it
         self._cache_patients, self._steps_per_epoch = cache.patients, steps_per_epoch
@@ -134,8 +157,13 @@ class SegmentationModule(lightning.LightningModule):
 
     @property
     def averaged_net(self) -> nn.Module:
-        """The network to validate and keep: the moving average if there is one."""
-        return self.average.net if self.average is not None else self.net
+        """The network to validate and keep: the moving average if there is one, mixed with the start if asked for.
+
+        The mean of the weights before and after fine-tuning: Wortsman et al., Robust fine-tuning of zero-shot models
+        (CVPR 2022).
+        """
+        trained = self.average.net if self.average is not None else self.net
+        return trained if self._start is None else mixed(trained, self._start, self.config.optimisation.start_share)
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser and the learning-rate schedule, which moves every step."""
@@ -184,12 +212,14 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin counting anew: one row of tp, fp, fn, summed loss and a mark for each slice of the cache."""
+        self._validated = self.averaged_net
         self._validation_sums = torch.zeros(len(self._cache_patients), 5, device=self.device)
 
     def validation_step(self, batch: SliceBatch, _: int) -> None:
         """Count a batch of unchanged slices."""
         inputs, targets = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
-        logits = self.averaged_net(inputs.contiguous(memory_format=torch.channels_last))
+        net = self._validated if self._validated is not None else self.averaged_net
+        logits = net(inputs.contiguous(memory_format=torch.channels_last))
         loss = self._loss(logits, targets)
         counts = _count(logits, targets, self.config.threshold)
         rest = torch.stack([loss, torch.ones_like(loss)]).expand(len(targets), 2)
@@ -197,6 +227,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Work out the validation scores."""
+        self._validated = None
         sums = self.trainer.strategy.reduce(self._validation_sums, reduce_op="sum").cpu().numpy()
         seen = sums[:, 4] > 0
         scores = validation_scores(sums[seen, :3], self._cache_patients[seen])
