@@ -185,7 +185,8 @@ def _origin_of(run: Path) -> str:
     )
     return (
         f"{config.model.model}, {weights}, recipe {config.recipe}, "
-        f"{size} x {size} pixels, {epochs} epochs, {kept} kept{mixed}, loss {config.optimisation.loss}, schedule {schedule}, {config.hardware.precision}, "
+        f"{size} x {size} pixels, {epochs} epochs, {kept} kept{mixed}, "
+        f"loss {config.optimisation.loss}, schedule {schedule}, {config.hardware.precision}, "
         f"seed {config.seed}, split by {split}; commit {(known.get('git_commit') or 'not known')[:12]}"
     )
 
