@@ -55,6 +55,7 @@ def going_on(source: Path) -> TrainConfig:
         SHORT,
         model=ModelConfig(model="resnet18", weights=str(source)),
         augmentation=AugmentationConfig(drop_channel=0.3),
+        optimisation=replace(SHORT.optimisation, start_share=0.5),
     )
 
 
@@ -113,7 +114,7 @@ def test_second_stage_names_the_first_and_only_what_is_new(
     run = written_run(tmp_path / "all", going_on(first[0].path))
     folds = written_folds(tmp_path / "folds", going_on(first[1].path))
     told = list(commands(stages(run, folds)))
-    options = "--drop-channel 0.3 --epochs 5 --empty-ratio 0.0"
+    options = "--drop-channel 0.3 --epochs 5 --start-share 0.5 --empty-ratio 0.0"
     assert told[1] == f"gliomask train data/kaggle_3m --name folds --from runs/first {options} --folds 3"
     assert told[2] == "gliomask evaluate data/kaggle_3m --model runs/folds"
     assert told[-1] == f"gliomask train data/kaggle_3m --name all --from runs/first-all {options} --split all"
@@ -130,7 +131,7 @@ def test_a_stage_may_see_neighbours_and_train_on_validation_patients(
     record["settings"]["split"]["validation"] = False
     folds.record_file.write_text(json.dumps(record))
     told = list(commands(stages(run, folds)))
-    options = "--model resnet50-s16-2.5d --drop-channel 0.3 --epochs 5 --empty-ratio 0.0"
+    options = "--model resnet50-s16-2.5d --drop-channel 0.3 --epochs 5 --start-share 0.5 --empty-ratio 0.0"
     assert told[1].endswith(f"--name folds --from runs/first {options} --folds 3 --no-validation")
     assert told[-1].endswith(f"--name all --from runs/first-all {options} --split all")
 
@@ -147,8 +148,10 @@ def test_stages_that_do_not_match_are_refused(first: tuple[RunFolder, CrossValid
     run = written_run(tmp_path / "all", going_on(first[0].path))
     with pytest.raises(UsageError, match="expected a run and folds"):  # tested with weights that saw everybody
         stages(run, written_folds(tmp_path / "seen", going_on(first[0].path)))
+    alone = replace(going_on(first[0].path), optimisation=SHORT.optimisation)
+    run = written_run(tmp_path / "alone", alone)
     with pytest.raises(UsageError, match="expected a run and folds"):
-        stages(run, written_folds(tmp_path / "none", replace(going_on(first[1].path), model=ModelConfig("resnet18"))))
+        stages(run, written_folds(tmp_path / "none", replace(alone, model=ModelConfig("resnet18"))))
 
 
 def test_folds_to_go_on_from_decide_network_and_size(

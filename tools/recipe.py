@@ -57,9 +57,7 @@ def require_same_recipe(run: TrainConfig, folds: TrainConfig) -> None:
             each,
             split=SplitConfig(),
             hardware=replace(folds.hardware, micro_batch=each.hardware.micro_batch),  # which batch norm depends on
-            model=replace(
-                each.model, weights=folds.model.weights, encoder_weights=Path(each.model.encoder_weights).name
-            ),
+            model=replace(each.model, weights="any", encoder_weights=Path(each.model.encoder_weights).name),
         )
         for each in (run, folds)
     ]
