@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gliomask.config import ModelConfig, OptimisationConfig, SplitConfig, TrainConfig, save_config
+from gliomask.training.run_folder import RunFolder
 from test_compare import kept
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "make_results.py"
@@ -53,6 +55,33 @@ def test_page_links_those_of_earlier_days(tmp_path: Path) -> None:
     page = (tmp_path / "docs" / "results.md").read_text()
     newer, older = (page.index(f"(results-2026-01-0{day}.md): Score {day}; Leak\n") for day in (2, 1))
     assert newer < older
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (TrainConfig(), "20 epochs, last kept, loss bce-dice, schedule one-cycle, auto, seed 0, split by patient; "),
+        (
+            TrainConfig(
+                model=ModelConfig(weights="runs/before"),
+                split=SplitConfig(split="fold", validation=False),
+                optimisation=OptimisationConfig(epochs=4, loss="bce-slice-dice", start_share=0.5, lr_scheduler="none"),
+            ),
+            (
+                "going on from runs/before, recipe default, 256 x 256 pixels, 4 epochs, last kept (with 0.5 of the weights "
+                "before), loss bce-slice-dice, schedule none, auto, seed 0, split by fold, without validation; "
+            ),
+        ),
+        (TrainConfig(optimisation=OptimisationConfig(keep="best")), "20 epochs, best kept, loss bce-dice, "),
+    ],
+)
+def test_a_line_says_how_a_run_was_trained(config: TrainConfig, told: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    save_config(config, run.config_file)
+    run.environment_file.write_text('{"git_commit": "0123456789abcdef"}')
+    line = runpy.run_path(str(SCRIPT))["_origin_of"](tmp_path)
+    assert told in line
+    assert line.endswith("commit 0123456789ab")
 
 
 def test_each_pair_has_its_own_tables_and_figure(tmp_path: Path) -> None:
