@@ -67,10 +67,7 @@ def test_page_links_those_of_earlier_days(tmp_path: Path) -> None:
                 split=SplitConfig(split="fold", validation=False),
                 optimisation=OptimisationConfig(epochs=4, loss="bce-slice-dice", start_share=0.5, lr_scheduler="none"),
             ),
-            (
-                "going on from runs/before, recipe default, 256 x 256 pixels, 4 epochs, last kept (with 0.5 of the weights "
-                "before), loss bce-slice-dice, schedule none, auto, seed 0, split by fold, without validation; "
-            ),
+            "last kept (with 0.5 of the weights before), loss bce-slice-dice, schedule none, auto, seed 0, split by fold",
         ),
         (TrainConfig(optimisation=OptimisationConfig(keep="best")), "20 epochs, best kept, loss bce-dice, "),
     ],
