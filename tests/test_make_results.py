@@ -67,7 +67,7 @@ def test_page_links_those_of_earlier_days(tmp_path: Path) -> None:
                 split=SplitConfig(split="fold", validation=False),
                 optimisation=OptimisationConfig(epochs=4, loss="bce-slice-dice", start_share=0.5, lr_scheduler="none"),
             ),
-            "last kept (with 0.5 of the weights before), loss bce-slice-dice, schedule none, auto, seed 0, split by fold",
+            "last kept (with 0.5 of the weights before), loss bce-slice-dice, schedule none, auto, seed 0, ",
         ),
         (TrainConfig(optimisation=OptimisationConfig(keep="best")), "20 epochs, best kept, loss bce-dice, "),
     ],
@@ -78,6 +78,7 @@ def test_a_line_says_how_a_run_was_trained(config: TrainConfig, told: str, tmp_p
     run.environment_file.write_text('{"git_commit": "0123456789abcdef"}')
     line = runpy.run_path(str(SCRIPT))["_origin_of"](tmp_path)
     assert told in line
+    assert ("split by fold, without validation; " in line) is not config.split.validation
     assert line.endswith("commit 0123456789ab")
 
 
