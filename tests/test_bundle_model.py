@@ -13,15 +13,19 @@ import pytest
 from numpy.typing import NDArray
 
 from gliomask.cli.app import main
+from gliomask.config import save_config
 from gliomask.data import naming
 from gliomask.data.cache import SliceCache
 from gliomask.data.index import build_index
 from gliomask.errors import UsageError
 from gliomask.inference.predictor import Predictor
 from gliomask.models.contract import read_contract
+from gliomask.training.cross_validation import CrossValidation
+from gliomask.training.run_folder import RunFolder
 from test_make_results import make_results
 from tiny_runs import tiny_index
 from tools import add_integers, bundle_model
+from tools.recipe import Stage
 
 OPTIONS = ("--model", "resnet18", "--image-size", "32", "--epochs", "1", "--batch-size", "8", "--quiet")
 
@@ -104,6 +108,17 @@ def test_card_is_in_the_package_and_in_the_documentation(folder: Path, bundled: 
     assert "--image-size 32 --model resnet18 --epochs 1 --batch-size 8 --folds 2" in card
     assert f"{read_contract(bundled / 'small.json').scores['dice_patient']:.3f} (" in card
     assert "{" not in card
+    assert "are a mean" not in card
+
+
+def test_card_says_that_weights_are_a_mean(folder: Path, bundled: Path, tmp_path: Path) -> None:
+    run, folds = RunFolder(shutil.copytree(folder / "everybody", tmp_path / "run")), CrossValidation(folder / "folds")
+    config = run.config()
+    model, optimisation = replace(config.model, weights="x"), replace(config.optimisation, start_share=0.25)
+    save_config(replace(config, model=model, optimisation=optimisation), run.config_file)
+    scores = bundle_model.Scores.read(folds)
+    card = bundle_model.card(read_contract(bundled / "small.json"), [Stage(run, folds)], scores, 1.0, "made by")
+    assert "The weights are a mean:\n0.25 of those before the last training" in card
 
 
 def test_a_bundled_model_gets_its_integers_without_its_run(folder: Path, bundled: Path, tmp_path: Path) -> None:
