@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from builders import write_known_model
 from dicom_builders import SECRETS, save, write_enhanced, write_series
@@ -73,6 +73,19 @@ def sound(name: str) -> bytes:
             return write_series(where, values()[..., :1], AFFINE, syntax=syntax)[0].read_bytes()
         files = {path.name: path.read_bytes() for path in write_series(where, values(), AFFINE)}
     return zipped(files)
+
+
+MR_IMAGE, PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.11.1"
+
+
+def deflated(kind: str) -> bytes:
+    """Return a whole DICOM file of a class, packed after its first group."""
+    image = dcmread(io.BytesIO(sound("single.dcm")))
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = UID(kind)
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = io.BytesIO()
+    image.save_as(buffer)
+    return buffer.getvalue()
 
 
 def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -288,7 +301,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "dicom with another magic": (content("a.dcm", lambda: b"\0" * 128 + b"DOCM" + b"\0" * 99), "at its start"),
     "dicom of magic alone": (content("a.dcm", lambda: b"\0" * 128 + b"DICM"), "damaged"),
     "dicom of noise": (content("a.dcm", lambda: b"\0" * 128 + b"DICM" + bytes(range(256)) * 9), "damaged"),
-    "dicom deflated": (content("a.dcm", lambda: sound("single.dcm") + b"1.2.840.10008.1.2.1.99"), "deflated"),
+    "dicom deflated": (content("a.dcm", lambda: deflated(MR_IMAGE)), "deflated"),
     "dicom of unknown compression": (replaced("rle.dcm", b"1.2.840.10008.1.2.5", b"1.2.840.10008.1.2.9"), "damaged"),
     "dicom stream of another size": (replaced("jpegls.dcm", b"\0\x20\0\x40\1", b"\xff\xff\xff\xff\1"), "another size"),
     "dicom 2000 stream of another size": (
@@ -442,3 +455,17 @@ def test_mutated_files_give_a_volume_or_a_line(name: str, changes: Any) -> None:
         assert "\n" not in str(error)
         assert not [secret for secret in SECRETS if secret in str(error)]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= max(before, MOST_MEMORY)
+
+
+def test_a_packed_object_that_is_no_image_spoils_nothing(tmp_path: Path) -> None:
+    """A presentation state is often deflated; the images beside it are not."""
+    write(tmp_path / "image.dcm", sound("single.dcm"))
+    write(tmp_path / "state.dcm", deflated(PRESENTATION_STATE))
+    assert len(find_series(tmp_path)) == 1
+
+
+def test_an_image_may_speak_of_packing(tmp_path: Path) -> None:
+    image = dcmread(io.BytesIO(sound("single.dcm")))
+    image.ImageComments = str(DeflatedExplicitVRLittleEndian)
+    image.save_as(tmp_path / "image.dcm")
+    assert len(find_series(tmp_path)) == 1

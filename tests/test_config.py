@@ -152,6 +152,15 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
     assert (made.learning_rate, made.weight_decay) == (1e-3, 2.5e-5)
 
 
+def test_off_in_yaml_is_off(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("hardware: {resident: off}\n")
+    assert load_config(path).hardware.resident == "off"
+    path.write_text("1: 2\n")
+    with pytest.raises(UsageError, match="unknown setting 1"):
+        load_config(path)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("folds: 3", ("fold", 3, -1)), ("fold: 1", ("fold", 5, 1)), ("split_seed: 1", ("patient", 5, -1)),

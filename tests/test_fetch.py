@@ -42,6 +42,21 @@ def test_empty_folder_is_taken(tmp_path: Path, archive: Path) -> None:
     assert build_index(fetch(tmp_path / "lgg")).slice_count == 6
 
 
+@pytest.mark.parametrize("mounted", [False, True])
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_download(
+    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, mounted: bool
+) -> None:
+    (tmp_path / "lgg").mkdir()
+    monkeypatch.setattr("gliomask.data.fetch._download", lambda _: pytest.fail("downloaded"))
+    if mounted:
+        monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "lgg")
+    else:
+        monkeypatch.chdir(tmp_path / "lgg")
+    with pytest.raises(DataError, match=r"name one in it: .*kaggle_3m"):
+        fetch(tmp_path / "lgg" if mounted else Path())
+    assert (tmp_path / "lgg").is_dir()
+
+
 def test_download_is_copied_where_links_are_not_allowed(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,18 @@ def test_a_private_writer_does_not_make_a_private_file(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_a_disk_that_knows_no_permissions_can_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network share of somebody else's, chmod is refused even where it would change nothing."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with whole_file(tmp_path / "a") as part:
+        part.write_text("x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
 def test_a_folder_that_is_a_file_is_what_the_error_names(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="File exists") as caught, whole_file(tmp_path / "file" / "a"):

@@ -273,6 +273,41 @@ def test_missing_sequences_are_those_equal_to_flair_in_all_slices(tmp_path: Path
     assert build_index(tmp_path).patients[0].missing == ("pre",)
 
 
+@pytest.mark.parametrize("name", ["Data.csv", "DATA.CSV"])
+def test_table_is_found_however_its_name_is_written(tmp_path: Path, name: str) -> None:
+    tiny_dataset(tmp_path, patients=2)
+    (tmp_path / "data.csv").rename(tmp_path / name)
+    assert build_index(tmp_path).patients[0].clinical != {}
+
+
+def test_columns_of_the_table_replace_none_of_the_index(tmp_path: Path) -> None:
+    names = tiny_dataset(tmp_path, patients=2)
+    (tmp_path / "data.csv").write_text("Patient,height,institution,age\nTCGA_CS_1000,172,Elsewhere,67\n")
+    table = index_table(build_index(tmp_path))
+    assert list(table["height"]) == [16, 16]
+    assert list(table["institution"]) == [name[5:7] for name in names]
+    told = {"height (data.csv)": "172", "institution (data.csv)": "Elsewhere", "age": "67"}
+    assert {name: table[name][0] for name in told} == told
+
+
+def test_a_name_that_is_no_text_is_a_problem_and_not_a_crash(tmp_path: Path) -> None:
+    """A Latin-1 name out of an old archive: no table, page or picture could show it."""
+    odd = os.fsdecode(b"M\xfcller")
+    root = tmp_path / odd  # above the patients it does no harm
+    tiny_dataset(root, patients=2)
+    (root / FIRST).rename(root / odd)
+    for path in (root / odd).iterdir():
+        path.rename(path.with_name(path.name.replace(FIRST, odd)))
+    index = build_index(root)
+    assert only(index).path.startswith("M")
+    assert "no text" in only(index).found
+    assert "rename" in only(index).cure
+    assert [len(patient.slices) for patient in index.patients] == [3]
+    index_table(index).to_csv(tmp_path / "table.csv")
+    shutil.rmtree(root / odd)
+    assert build_index(root).problems == build_index(root).problems == ()  # the second is from the cache
+
+
 def test_data_without_a_table_are_no_problem(tmp_path: Path) -> None:
     tiny_dataset(tmp_path, patients=2)
     (tmp_path / "data.csv").unlink()

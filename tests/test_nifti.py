@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from nibabel.nifti1 import Nifti1Extension, Nifti1Header, Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 from numpy.typing import NDArray
 
@@ -92,6 +92,18 @@ def test_any_positive_value_is_tumour(tmp_path: Path, top: float, dtype: str) ->
     header.set_data_dtype(dtype)  # type: ignore[no-untyped-call]
     path = save(tmp_path / "a.nii", values.astype(dtype), header=header)
     assert np.array_equal(read_mask_volume(path).mask, volume())
+
+
+@pytest.mark.parametrize("kind", [Nifti1Image, Nifti2Image])
+@pytest.mark.parametrize("lengths", [(10,), (400,), (100, 100), (200_000,)])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_extensions_of_the_header_are_no_damage(tmp_path: Path, kind: Any, lengths: tuple[int, ...], name: str) -> None:
+    """AFNI's XML and dcm2niix's comments lie between the header and the voxels."""
+    image = kind(volume().astype(np.uint8), np.eye(4))
+    image.header.extensions.extend(Nifti1Extension("comment", b"x" * length) for length in lengths)
+    content = image.to_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert np.array_equal(read_mask_volume(tmp_path / name).mask, volume().transpose())
 
 
 def test_nifti_2_is_read(tmp_path: Path) -> None:

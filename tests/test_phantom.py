@@ -224,7 +224,7 @@ def test_an_interrupted_patient_leaves_nothing_behind(tmp_path: Path, monkeypatc
         raise OSError(f"no space left for {path.name}")
 
     monkeypatch.setattr(phantom, "write_mask", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(DataError, match="no space left"):
         write_phantoms(tmp_path / "out", patients=1, size=32)
     assert list((tmp_path / "out").iterdir()) == []
 

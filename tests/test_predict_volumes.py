@@ -369,6 +369,30 @@ def test_t1_that_lacks_a_part_is_said(model: str, tmp_path: Path) -> None:
     assert summary(out, "flair")["warnings"][1:] == ["T1 after contrast covers 67% of FLAIR"]
 
 
+def test_t1_has_the_same_grey_levels_on_whatever_grid_it_lies(tmp_path: Path) -> None:
+    """A value that stands for nothing measured is not interpolated with what was, and 8 bits stay as they are."""
+    random = np.random.default_rng(0)
+    inside = np.hypot(*np.mgrid[-20:20, -20:20]) < 18
+    head = np.hypot(*np.mgrid[-20:20, -20:20]) < 14
+    values = np.where(head[..., None], random.integers(400, 900, (40, 40, 8)), random.integers(0, 20, (40, 40, 8)))
+    array, affine = turned(values.astype(np.int16), (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0))
+    flair = write_nifti(tmp_path / "flair.nii", array, affine)
+    shifted = affine.copy()
+    shifted[0, 3] += 1.0  # a fifth of a voxel
+    outside = np.where(inside[..., None], array, -1000).astype(np.int16)
+    for name, t1 in (("fill", outside), ("bytes", (array // 4).astype(np.uint8))):
+        here = VolumeStudy("a", flair, write_nifti(tmp_path / f"{name}.nii", t1, affine)).read()
+        there = VolumeStudy("a", flair, write_nifti(tmp_path / f"{name}2.nii", t1, shifted)).read()
+        one, other = (each.images[..., 0].astype(int) for each in (here, there))
+        assert abs(np.median(one[one > 50]) - np.median(other[other > 50])) < 5
+        assert max(np.percentile(one, 10), np.percentile(other, 10)) < 3
+        for each in (here, there):
+            assert ["T1 before contrast: " in said for said in each.warnings if "-1000" in said] == [True] * (
+                name == "fill"
+            )
+    assert here.images[..., 0].max() == (array // 4).max()
+
+
 def test_another_patient_of_the_same_name_is_not_taken_for_done(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -292,7 +292,7 @@ def from_dict(kind: type[_Config], values: dict[str, Any], base: _Config | None 
         If a setting is unknown or has a value of the wrong type.
     """
     hints = typing.get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(map(str, set(values) - set(hints)))
     if unknown:
         raise UsageError(f"unknown setting {', '.join(unknown)} in {kind.__name__}; expected {', '.join(hints)}")
     arguments: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in hints}
@@ -307,6 +307,8 @@ def from_dict(kind: type[_Config], values: dict[str, Any], base: _Config | None 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is Literal:
+        if isinstance(value, bool):  # how YAML reads a bare on or off
+            value = "on" if value else "off"
         if value not in typing.get_args(hint):
             raise UsageError(f"{name} is {value!r}; expected one of {', '.join(map(str, typing.get_args(hint)))}")
         return value

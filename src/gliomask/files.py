@@ -38,7 +38,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         mode = part.stat().st_mode
         yield part
-        part.chmod(mode)  # some writers make files that only their owner can read
+        if part.stat().st_mode != mode:  # some writers make files that only their owner can read
+            part.chmod(mode)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

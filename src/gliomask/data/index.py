@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -93,12 +93,13 @@ def index_table(index: DatasetIndex) -> pd.DataFrame:
     """Return one row a patient.
 
     Columns: patient, institution, slices, tumour_slices, tumour_pixels, height, width (pixels), missing (sequences,
-    with commas), then the columns of data.csv as text.
+    with commas), then the columns of data.csv as text. One that has the name of another column is called
+    ``height (data.csv)``.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
 
-    return pd.DataFrame(
-        {
+    def row(patient: PatientRecord) -> dict[str, Any]:
+        own = {
             "patient": patient.name,
             "institution": patient.institution,
             "slices": len(patient.slices),
@@ -107,10 +108,11 @@ def index_table(index: DatasetIndex) -> pd.DataFrame:
             "height": patient.slices[0].height,
             "width": patient.slices[0].width,
             "missing": ",".join(patient.missing),
-            **patient.clinical,
         }
-        for patient in index.patients
-    )
+        told = {name: value for name, value in patient.clinical.items() if own.get(name) != value}
+        return own | {f"{name} ({TABLE})" if name in own else name: value for name, value in told.items()}
+
+    return pd.DataFrame(row(patient) for patient in index.patients)
 
 
 def _entries(root: Path) -> tuple[Entry, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gliomask.files import whole_file
 
-_FORMAT = 2  # rises when the index is made or written in another way
+_FORMAT = 3  # rises when the index is made or written in another way
 
 
 def cache_folder() -> Path:
@@ -78,7 +78,7 @@ def save_values(root: Path, sign: str, values: dict[str, Any]) -> None:
 
 
 def _file(root: Path) -> Path:
-    return cache_folder() / "index" / f"{hashlib.sha256(str(root).encode()).hexdigest()[:24]}.json"
+    return cache_folder() / "index" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:24]}.json"
 
 
 def _checksum(values: dict[str, Any]) -> str:

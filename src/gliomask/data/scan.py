@@ -75,6 +75,9 @@ def sort_out(root: Path, entries: tuple[Entry, ...]) -> Scan:
     slices: dict[tuple[str, int], SliceFiles] = {}
     problems: list[Problem] = []
     for entry in entries:
+        if not _is_text(entry.path):
+            problems += _nameless(entry.path)
+            continue
         if entry.is_folder:
             problems += _too_deep(entry)
             continue
@@ -87,7 +90,7 @@ def sort_out(root: Path, entries: tuple[Entry, ...]) -> Scan:
             continue
         files = slices.setdefault((name.patient, name.number), SliceFiles(name.patient, name.number))
         (files.masks if name.is_mask else files.images).append(str(entry.path))
-    tables = tuple(str(entry.path) for entry in entries if not entry.is_folder and entry.path.name == TABLE)
+    tables = tuple(str(entry.path) for entry in entries if not entry.is_folder and entry.path.name.lower() == TABLE)
     problems += [*_empty_folders(root, entries), *_numbering(slices)]
     return Scan(tuple(slices[key] for key in sorted(slices)), tables, tuple(problems))
 
@@ -112,6 +115,22 @@ def _file(item: os.DirEntry[str], path: PurePosixPath) -> Entry:
     except OSError:  # a link to nowhere: reading it will say so
         return Entry(path, False, 0, 0)
     return Entry(path, False, state.st_size, state.st_mtime_ns)
+
+
+def _is_text(path: PurePosixPath) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nameless(path: PurePosixPath) -> list[Problem]:
+    """Return the problem of a name that tables cannot hold; once for a folder and all that lies in it."""
+    if not _is_text(path.parent):
+        return []
+    shown = os.fsencode(path).decode(errors="replace")
+    return [Problem(shown, "a name that is no text in UTF-8; it is left out", "a name in UTF-8", "rename it")]
 
 
 def _too_deep(entry: Entry) -> list[Problem]:

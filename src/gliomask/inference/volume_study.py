@@ -6,13 +6,13 @@ Knows files and geometry, not models.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.data.greyscale import oddities, to_channels
+from gliomask.data.greyscale import oddities, to_channels, to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
 from gliomask.inference.names import place_of, stem, whole_path
@@ -95,8 +95,11 @@ class VolumeStudy:
         for name, words, source in (("pre", "before", self.pre), ("post", "after", self.post)):
             if source is not None:
                 image = _image(source, None, only=True)
-                moved, covered = resample(image.volume, flair.volume)
-                said += [f"T1 {words} contrast: {warning}" for warning in image.warnings]
+                # in grey levels already, for between a fill value and tissue there is nothing to interpolate
+                grey = replace(image.volume, array=to_uint8(image.volume.array), frame="RAS")
+                moved, covered = resample(grey, flair.volume)
+                odd = oddities(image.volume.array)
+                said += [f"T1 {words} contrast: {warning}" for warning in (*image.warnings, *odd)]
                 said += [f"T1 {words} contrast covers {covered:.0%} of FLAIR"] if covered < _WHOLE else []
                 others[name] = grid.slices(moved.array)
         sequences = tuple(name for name in ("pre", "flair", "post") if name == "flair" or name in others)

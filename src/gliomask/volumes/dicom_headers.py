@@ -29,6 +29,7 @@ _HEADER = 2**17
 _SUFFIXES = (".dcm", ".ima")
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
+_META_CLASS, _META_SYNTAX, _AFTER_META = 0x00020002, 0x00020010, 0x00030000
 _PIXEL_DATA = 0x7FE00010
 _TAGS = (
     "SpecificCharacterSet",
@@ -143,16 +144,19 @@ def read_frames(part: Part, content: bytes) -> tuple[DicomFrame, ...]:
         If the file is damaged, cut off before its pixels, packed as a whole ("deflated"), or lacks its identifiers
         or its place in space.
     """
-    if _DEFLATED in content:
-        cure = "save it in another transfer syntax"
-        raise DataError(str(part), "a DICOM file that is packed as a whole (deflated)", IMAGE, cure)
     try:
         with quiet_pydicom():
-            return _frames(part, *_header(content))
+            kind, is_packed = _meta(content)
+            if kind and not _is_image(kind):
+                return ()
+            if not is_packed:
+                return _frames(part, *_header(content))
     except DataError:
         raise
     except Exception as error:  # pydicom raises nearly anything for broken files; its words may repeat values
         raise damaged_dicom(part, error) from error
+    cure = "save it in another transfer syntax"
+    raise DataError(str(part), "a DICOM file that is packed as a whole (deflated)", IMAGE, cure)
 
 
 def damaged_dicom(part: Part, error: Exception) -> DataError:
@@ -170,6 +174,22 @@ def quiet_pydicom() -> Iterator[None]:
     with muted("pydicom", "highdicom"), warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")
         yield
+
+
+def _meta(content: bytes) -> tuple[str, bool]:
+    """Return an object's class and whether its elements are packed, from the file's first group, which never is."""
+    from pydicom.filereader import data_element_generator  # noqa: PLC0415
+
+    start = 132 if content[128:132] == b"DICM" else 0
+    group = data_element_generator(
+        io.BytesIO(content[start:]), False, True, lambda tag, _vr, _length: tag >= _AFTER_META
+    )
+    values = {int(element.tag): bytes(element.value or b"").rstrip(b"\0 ") for element in group}
+    return values.get(_META_CLASS, b"").decode("ascii", "replace"), values.get(_META_SYNTAX) == _DEFLATED
+
+
+def _is_image(kind: str) -> bool:
+    return kind == _SINGLE_FRAME or kind in MULTI_FRAME
 
 
 def _header(content: bytes) -> tuple[Any, bool]:
@@ -190,7 +210,7 @@ def _header(content: bytes) -> tuple[Any, bool]:
 
 def _frames(part: Part, dataset: Any, has_pixels: bool) -> tuple[DicomFrame, ...]:
     kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    if kind and kind != _SINGLE_FRAME and kind not in MULTI_FRAME:
+    if kind and not _is_image(kind):
         return ()
     if not kind or not has_pixels:
         raise DataError(str(part), "a damaged or cut-off DICOM file", IMAGE, "copy or export it again")

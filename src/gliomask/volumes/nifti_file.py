@@ -90,7 +90,8 @@ def _parse(path: Path, expected: str, file: IO[bytes]) -> Any:
         kind = Nifti2Image
     else:
         raise DataError(path, "no NIfTI in one file, or damaged at its start", expected, "convert it, or copy it again")
-    size = _declared(path, expected, kind.header_class.from_fileobj(io.BytesIO(start)))
+    header = start[: kind.header_class.template_dtype.itemsize]  # without the extensions, which lie behind it
+    size = _declared(path, expected, kind.header_class.from_fileobj(io.BytesIO(header)))
     content = io.BytesIO()
     content.write(start)
     while (left := size + _PADDING - content.tell()) > 0 and (chunk := file.read(min(_CHUNK, left))):
@@ -102,7 +103,7 @@ def _parse(path: Path, expected: str, file: IO[bytes]) -> Any:
         raise DataError(path, found, expected, "write it again")
     content.seek(0)
     image = kind.from_stream(content)
-    image.extra["pixdim"] = kind.header_class.from_fileobj(io.BytesIO(start), check=False)["pixdim"]
+    image.extra["pixdim"] = kind.header_class.from_fileobj(io.BytesIO(header), check=False)["pixdim"]
     return image
 
 

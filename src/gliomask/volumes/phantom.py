@@ -180,8 +180,17 @@ def write_phantoms(
     _check(seed, size, None)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(out, "already there and not empty", "a new or an empty folder", "choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _write_phantoms(out, patients, seed, size, on_patient)
+    except OSError as error:
+        found = f"cannot be written to ({error.strerror or error})"
+        raise DataError(out, found, "a folder that can be written to", "choose another folder") from error
 
+
+def _write_phantoms(
+    out: Path, patients: int, seed: int, size: int, on_patient: Callable[[str], None] | None
+) -> tuple[str, ...]:
     def make(number: int) -> tuple[str, dict[str, str | int | float]]:
         patient = simulate_patient(number, seed=seed, size=size)
         _write_patient(out, patient)

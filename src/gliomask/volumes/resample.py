@@ -25,8 +25,9 @@ def resample(volume: Volume, grid: Volume) -> tuple[Volume, float]:
     Returns
     -------
     Volume
-        float32, by linear interpolation; the volume's lowest value where the grid lies outside of it. The volume itself
-        if it lies on the grid already. Half a voxel beyond the outermost centres still counts as inside.
+        By linear interpolation, float32, or rounded to uint8 if the volume is uint8; the volume's lowest value where
+        the grid lies outside of it. The volume itself if it lies on the grid already. Half a voxel beyond the outermost
+        centres still counts as inside.
     float
         0.5 to 1: the part of the grid that lies in the volume.
 
@@ -59,7 +60,7 @@ def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple
     return float(((places >= -0.5 - 1e-6) & (places <= sizes - 0.5 + 1e-6)).all(axis=0).mean())
 
 
-def _linear(volume: Volume, between: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _linear(volume: Volume, between: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.generic]:
     from scipy import ndimage  # noqa: PLC0415 - slow to import
 
     place = {"matrix": between[:3, :3], "offset": between[:3, 3], "output_shape": shape}
@@ -68,4 +69,4 @@ def _linear(volume: Volume, between: NDArray[np.float64], shape: tuple[int, ...]
     ndimage.affine_transform(values, output=result, order=1, mode="nearest", **place)
     inside = ndimage.affine_transform(np.ones(values.shape, np.uint8), order=0, mode="grid-constant", **place)
     result[inside == 0] = values.min()
-    return result
+    return np.rint(result).astype(np.uint8) if volume.array.dtype == np.uint8 else result
