@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         ],
     }
     wanted = [command for name, command in commands.items() if getattr(options, name)]
-    wanted = wanted if is_main_process() else [train]  # one of several processes that train together
+    if not is_main_process():  # one of several processes that train together
+        wanted = [train] if options.train else []
     return next((status for command in wanted if (status := gliomask(command))), 0)
 
 

@@ -101,7 +101,7 @@ def dice_of_unseen(net: nn.Module, case: Case) -> float:
     cache = open_cache(case.index, case.config.image_size)
     positions = make_split(case.index, case.config.split).positions(case.index, "test")
     batches, counts = CachedBatches(cache, case.config.normalisation), []
-    net.eval().float()
+    net.to(case.device).eval().float()
     for plan in EvaluationPlans(positions, batch_size=case.batch_size):
         batch = batches[plan]
         inputs, truth = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)

@@ -11,8 +11,10 @@ device (no Lightning, no loader), which is what the second can reach at most.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ from gliomask.data.cache import open_cache
 from gliomask.data.split import make_split
 from gliomask.models.registry import build_model
 from gliomask.training.loading import SliceData
+from gliomask.training.machine import training_settings
 from gliomask.training.module import SegmentationModule
 
 _EPOCHS = 30
@@ -119,15 +122,15 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, Any], Table]:
 
 def _measure(case: Case, options: argparse.Namespace, peak: float) -> dict[str, Any]:
     budget, flops = budget_of(options), flops_per_image(build_model(case.network), case.config.image_size)
-    plain, resident = plain_training(case), Resident(case)
-    roads = {"plain": plain.round, "gliomask": lambda budget: train_round(case, budget), "resident": resident.round}
+    roads: dict[str, Callable[[Case, Budget], Stopwatch]] = {
+        "plain": _plain_round, "gliomask": train_round, "resident": _resident_round,
+    }  # fmt: skip
     rates: dict[str, list[float]] = {road: [] for road in roads}
     memory = dict.fromkeys(roads, 0)
     for number in range(options.rounds):
-        for road, train in roads.items():
-            rates[road].append(_with_memory(train, budget, road, memory))
+        for road in sorted(roads, reverse=number % 2 == 1):
+            rates[road].append(_with_memory(partial(roads[road], case, budget), road, memory))
             say(f"{case.network}, round {number + 1}, {road}: {rates[road][-1]:.1f} images/s")
-    plain.close()
     return {
         "network": case.network,
         "image_size": case.config.image_size,
@@ -146,11 +149,28 @@ def _measure(case: Case, options: argparse.Namespace, peak: float) -> dict[str, 
     }
 
 
-def _with_memory(train: Any, budget: Budget, road: str, memory: dict[str, int]) -> float:
-    """Train for a round, keep the device's highest memory, and return the rate."""
+def _plain_round(case: Case, budget: Budget) -> Stopwatch:
+    training = plain_training(case)
+    try:
+        return training.round(budget)
+    finally:
+        training.close()
+
+
+def _resident_round(case: Case, budget: Budget) -> Stopwatch:
+    """Train under the settings that the whole training has."""
+    with training_settings(case.device):
+        torch.use_deterministic_algorithms(mode=True)
+        return Resident(case).round(budget)
+
+
+def _with_memory(train: Callable[[], Stopwatch], road: str, memory: dict[str, int]) -> float:
+    """Train for a round, with nothing of other roads on the device; keep its highest memory, and return the rate."""
+    gc.collect()
     if torch.cuda.is_available():
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    rate = float(train(budget).rate)
+    rate = float(train().rate)
     if torch.cuda.is_available():
         memory[road] = max(memory[road], torch.cuda.max_memory_allocated())
     return rate

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (case,) = cases(options)
         say(json.dumps({"rate": rate(case, options.variant, options.steps)}))
         return 0
+    options.precision = next(cases(options)).config.hardware.precision  # chosen once, for all processes
     found = [compare(network, options) for network in options.networks]
     finish("measures", out=options.out, settings=vars(options), results={"networks": found}, tables=[table(found)])
     return 0

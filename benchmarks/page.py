@@ -55,7 +55,8 @@ def _put(text: str, values: dict[str, Any], page: Path) -> str:
 def _origin(values: dict[str, Any]) -> str:
     """Say when, where and of which code."""
     machine = values["machine"]
-    where = machine.get("gpu") or machine["processor"]
+    on_gpu = values["settings"].get("device") == "cuda" and values["benchmark"] != "gpu-expected"
+    where = machine["gpu"] if on_gpu and machine.get("gpu") else machine["processor"]
     commit = str(machine.get("git_commit") or "-")[:12]
     return (
         f"Measured {values['measured'][:10]} on {where}, {machine['cores']} cores ({machine['cpu_capability']}, "

@@ -3,8 +3,8 @@
 python -m benchmarks.predict
 
 The same weights on the same simulated patients. The script is what somebody would write with the trained
-network at hand: it imports PyTorch, loads the network, reads a patient's slices, and predicts in float32 in batches of
-eight.
+network at hand: it imports PyTorch, loads the network as PyTorch saved it, reads a patient's slices, and predicts in
+float32 in batches of eight.
 Everything alternates in one run; medians.
 """
 
@@ -28,6 +28,7 @@ from benchmarks.report import Table, finish
 from gliomask.models.trained import DEFAULT
 
 PATIENTS, ROUNDS, SLICES = 20, 5, 24
+NETWORK = "network.pt"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -42,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plain", type=Path, help="be the script: predict this folder with PyTorch")
+    parser.add_argument("--network", type=Path, help="of the script: the network, as PyTorch saved it")
     options = parser.parse_args(arguments)
     if options.plain is not None:
         with tempfile.TemporaryDirectory() as folder:
-            plain_script(options.plain, options.model, Path(folder))
+            plain_script(options.plain, options.model, options.network, Path(folder))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options)
@@ -63,13 +65,23 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     write_phantoms(data, patients=options.patients)
     for truth in data.rglob("*_mask.tif"):  # nobody who predicts has them; the script does not score, the command would
         truth.unlink()
+    save_network(options.model, folder / NETWORK)
     one = next(path for path in sorted(data.iterdir()) if path.is_dir())
-    return {
-        **network_alone(options),
-        **whole_command(one, folder, options, "one patient"),
-        **whole_command(data, folder, options, f"{options.patients} patients"),
-        **outside(data, options),
-    }
+    several = {f"{options.patients} patients": data} if options.patients > 1 else {}
+    found = network_alone(options)
+    for what, where in {"one patient": one, **several}.items():
+        found |= whole_command(where, folder, options, what)
+    return found | outside(data, options)
+
+
+def save_network(model: str, path: Path) -> None:
+    """Save a trained network as PyTorch does, for the script to load."""
+    import torch  # noqa: PLC0415
+
+    from gliomask.models.onnx_weights import load_trained  # noqa: PLC0415
+    from gliomask.models.trained import contract_of  # noqa: PLC0415
+
+    torch.save(load_trained(model, contract_of(model).architecture).eval(), path)
 
 
 def network_alone(options: argparse.Namespace) -> dict[str, Any]:
@@ -106,6 +118,7 @@ def whole_command(data: Path, folder: Path, options: argparse.Namespace, what: s
     command = [sys.executable, "-m", "gliomask", "predict", str(data), "--model", options.model, "--out", str(out)]
     command += ["--engine", options.engine, "--precision", options.precision, "--no-pictures", "--overwrite", "--quiet"]
     script = [sys.executable, "-m", "benchmarks.predict", "--plain", str(data), "--model", options.model]
+    script += ["--network", str(folder / NETWORK)]
     seconds = in_turns({"script": lambda: run(script), "command": lambda: run(command)}, options.rounds)
     return {
         f"{what}, script with PyTorch, s": round(seconds["script"], 2),
@@ -125,18 +138,17 @@ def outside(data: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def plain_script(data: Path, model: str, out: Path) -> None:
+def plain_script(data: Path, model: str, network: Path, out: Path) -> None:
     """Predict slices as a script with PyTorch does, and write their masks."""
     import torch  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
     from gliomask.data.neighbours import with_neighbours  # noqa: PLC0415
     from gliomask.data.normalisation import normalise, stack_statistics  # noqa: PLC0415
-    from gliomask.models.onnx_weights import load_trained  # noqa: PLC0415
     from gliomask.models.trained import contract_of  # noqa: PLC0415
 
     contract = contract_of(model)
-    net = load_trained(model, contract.architecture).eval()
+    net = torch.load(network, weights_only=False)
     files = [path for path in data.rglob("*.tif") if not path.stem.endswith("_mask")]
     for patient in sorted({path.parent for path in files}):
         names = sorted(

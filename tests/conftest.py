@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from gliomask.inference.engine import OnnxEngine
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # so that tests can import builders
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests say what the processor does, wherever they run
+os.environ["COLUMNS"] = "80"
 
 UNPACKED = HERE.parent / "data" / "kaggle_3m"
 PACKED = HERE.parent.parent / "shared" / "lgg"
@@ -29,6 +33,14 @@ settings.load_profile("gliomask")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("slices") and not UNPACKED.is_dir() and not PACKED.is_dir():
         pytest.skip("real LGG slices not found beside the project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep fixtures of whole modules away from the cache folder of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLIOMASK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,10 @@ from tiny_runs import tiny_index
 from tools import add_integers, bundle_model
 from tools.recipe import Stage
 
-OPTIONS = ("--model", "resnet18", "--image-size", "32", "--epochs", "1", "--batch-size", "8", "--quiet")
+OPTIONS = (
+    "--model", "resnet18", "--image-size", "32", "--epochs", "1", "--batch-size", "8",
+    "--precision", "float32", "--quiet",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

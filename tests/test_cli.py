@@ -98,15 +98,18 @@ def test_python_m_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["index", "--help"]])
-def test_help_takes_less_than_half_a_second(arguments: list[str]) -> None:
-    seconds = float("inf")
-    for _ in range(7):  # the best of a few: other programs may be running
+def test_help_takes_hardly_longer_than_the_library_that_writes_it(arguments: list[str]) -> None:
+    """In turns, and the best of a few, for other programs may be running."""
+    bare = "import tyro; tyro.cli(lambda number: None, args=['--help'])"
+
+    def seconds(*command: str) -> float:
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "gliomask", *arguments], capture_output=True, check=True)
-        seconds = min(seconds, time.perf_counter() - start)
-        if seconds < 0.5:
-            break
-    assert seconds < 0.5
+        subprocess.run([sys.executable, *command], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    pairs = [(seconds("-m", "gliomask", *arguments), seconds("-c", bare)) for _ in range(5)]
+    ours, library = map(min, zip(*pairs, strict=True))
+    assert ours < 2 * library
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -292,7 +295,7 @@ def test_scores_with_mirror_images_are_kept_apart_and_tell_their_cost(
     (plain, nothing), (mirrored, ((cost, spent),)) = told.values()
     assert nothing == []
     assert plain == mirrored  # the model looks at each pixel alone
-    assert slow_engine <= float(cost) <= float(spent) - slow_engine
+    assert slow_engine - 0.1 <= float(cost) <= float(spent) - slow_engine + 0.1  # told to a tenth of a second
 
 
 def test_commands_for_machines_print_one_object(

@@ -162,7 +162,7 @@ def test_a_trained_one_looks_at_its_neighbours_and_says_so(stacked: RunFolder, s
     assert contract_of(single.path).channels == CHANNELS
     weights = load_trained(stacked.path, STACKED).get_parameter("encoder.conv1.weight")
     assert weights[:, 3:].abs().sum() > 0
-    predictor = Predictor.load(stacked.path)
+    predictor = Predictor.load(stacked.path, precision="float32")
     stack = np.random.default_rng(0).integers(0, 256, (12, SIZE, SIZE, 3), dtype=np.uint8)
 
     def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -186,7 +186,7 @@ def test_prediction_is_what_the_network_says_of_the_training_s_batches(stacked: 
     inputs, _ = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
     with torch.no_grad():
         expected = (net(inputs)[:, 0] / contract_of(stacked.path).temperature).sigmoid()
-    found = Predictor.load(stacked.path).predict(np.array(cache.images[rows])).probabilities
+    found = Predictor.load(stacked.path, precision="float32").predict(np.array(cache.images[rows])).probabilities
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 

@@ -499,7 +499,7 @@ def test_flips_find_the_same_where_left_and_right_do_not_matter_and_tell_their_c
     one, other = (read_nifti(tmp_path / out / "scan" / "scan_mask.nii.gz")[0] for out in ("plain", "flips"))
     assert np.array_equal(one, other)
     (cost, spent) = map(float, told[0])
-    assert slow_engine <= cost <= spent - slow_engine
+    assert slow_engine - 0.1 <= cost <= spent - slow_engine + 0.1  # told to a tenth of a second
 
 
 def test_command_and_python_agree(model: str, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_the_predictor_sees_what_the_training_saw(finished: Finished) -> None:
     batch = CachedBatches(finished.cache, "volume")[next(iter(EvaluationPlans(rows, batch_size=len(rows))))]
     net, _ = load_model(finished.run.best)
     inputs, _ = prepare(batch.images, batch.masks, statistics=batch.volume_statistics)
-    predictor = Predictor.load(finished.run.path)
+    predictor = Predictor.load(finished.run.path, precision="float32")
     with torch.no_grad():
         expected = (net(inputs) / predictor.contract.temperature).sigmoid()[:, 0].numpy()
     found = predictor.predict(finished.cache.images[rows]).probabilities

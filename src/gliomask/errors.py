@@ -8,6 +8,7 @@
     │   ├── ResultExistsError     a result that is not to be replaced is there already
     │   └── SplitMismatchError    a split (or a run) that was made for other data
     ├── ModelFileError            an exported model or checkpoint that does not hold together
+    ├── EngineError               a network that could not be computed
     ├── TrainingError             a training that cannot go on
     └── WeightsError              pretrained weights that can neither be found nor downloaded
 
@@ -83,6 +84,10 @@ class SplitMismatchError(DataError):
 
 class ModelFileError(GliomaskError):
     """An exported model or a checkpoint that does not hold together."""
+
+
+class EngineError(GliomaskError):
+    """A network that could not be computed, for want of memory, say."""
 
 
 class TrainingError(GliomaskError):

@@ -13,7 +13,7 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
-from gliomask.errors import DataError, ResultExistsError, UsageError
+from gliomask.errors import EngineError, GliomaskError, UsageError
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     from gliomask.inference.predictor import Predictor
     from gliomask.reporting.loaded import Keep
-    from gliomask.reporting.results_table import Failure, require_own_table, write_table
+    from gliomask.reporting.results_table import TABLE, Failure, require_own_table
 
     printer, start = Printer(options), time.perf_counter()
     predictor = Predictor.load(
@@ -111,8 +111,8 @@ def main(arguments: Sequence[str]) -> int:
                 if progress is not None:
                     progress(done, len(found.studies))
     finally:  # an interrupted call leaves a table of what is complete
-        if results or (failures and options.out.is_dir()):
-            write_table(options.out, results, failures)
+        if results or (failures and (options.out / TABLE).is_file()):  # a failure alone begins none
+            _write_table(options.out, results, failures, printer)
     if predictor.mirrored_seconds:
         spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
         printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
@@ -152,8 +152,8 @@ def predict_found(found: Inputs, predictor: Predictor, out: Path, keep: Keep) ->
         try:
             loaded = None if reading is None else reading.result()
             result = predict_study(study, predictor, out, keep, loaded=loaded)
-        except (DataError, UsageError, OSError, MemoryError) as error:
-            yield Failure(study.name, _reason(study.name, error, out), isinstance(error, ResultExistsError))
+        except (GliomaskError, OSError, MemoryError) as error:
+            yield Failure(study.name, _reason(study.name, error, out))
         else:
             yield result
 
@@ -165,7 +165,18 @@ def _reason(name: str, error: Exception, out: Path) -> str:
         return f"{name}: {found}; expected room and permission; look at {out}"
     if isinstance(error, MemoryError):
         return f"{name}: does not fit into memory; expected images of a head; check its size and spacing"
-    return str(error)
+    return f"{name}: {error}" if isinstance(error, EngineError) else str(error)
+
+
+def _write_table(out: Path, results: list[dict[str, Any]], failures: list[Failure], printer: Printer) -> None:
+    """Write the table; where that fails, say so, for the results are there and the outcome is still to be told."""
+    from gliomask.reporting.results_table import Failure, write_table
+
+    try:
+        write_table(out, results, failures)
+    except OSError as error:
+        failures.append(Failure(out.name, _reason(str(out), error, out)))
+        printer.error(failures[-1].reason)
 
 
 def _read_ahead(

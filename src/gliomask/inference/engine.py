@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.data.index_cache import cache_folder
-from gliomask.errors import ModelFileError, UsageError
+from gliomask.errors import EngineError, ModelFileError, UsageError
 from gliomask.files import file_sha256, whole_file
 from gliomask.models.runtimes import import_onnxruntime, import_openvino
 
@@ -147,10 +148,11 @@ class OnnxEngine:
 
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (S, size, size) float32 logits of (S, C, size, size) float32 network input."""
-        parts = [
-            self._session.run([OUTPUT], {INPUT: slices[start : start + self._batch_size]})[0][:, 0]
-            for start in range(0, len(slices), self._batch_size)
-        ]
+        with _failing_as(self.name):
+            parts = [
+                self._session.run([OUTPUT], {INPUT: slices[start : start + self._batch_size]})[0][:, 0]
+                for start in range(0, len(slices), self._batch_size)
+            ]
         return np.concatenate(parts)
 
 
@@ -181,11 +183,27 @@ class OpenVinoEngine:
 
     def logits(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (S, size, size) float32 logits of (S, C, size, size) float32 network input."""
-        parts = [
-            self._request.infer({INPUT: slices[start : start + self._batch_size]})[0][:, 0].astype(np.float32)
-            for start in range(0, len(slices), self._batch_size)
-        ]
+        with _failing_as(self.name):
+            parts = [
+                self._request.infer({INPUT: slices[start : start + self._batch_size]})[0][:, 0].astype(np.float32)
+                for start in range(0, len(slices), self._batch_size)
+            ]
         return np.concatenate(parts)
+
+
+@contextmanager
+def _failing_as(engine: str) -> Iterator[None]:
+    """Raise whatever a runtime raises while it computes as an error of ours; each has its own classes."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split())[:200]
+        raise EngineError(
+            f"{engine} could not compute the network ({type(error).__name__}: {told}); expected room in its memory; "
+            "leave it to one program at a time, or take --device cpu"
+        ) from error
 
 
 def _compiled(core: Any, path: Path, settings: dict[str, Any]) -> Any:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gliomask.inference.names import is_mask
 from gliomask.inference.own_results import result_finder
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import Source, VolumeStudy
-from gliomask.volumes.archive import list_parts
+from gliomask.volumes import nifti_file, slices
+from gliomask.volumes.archive import Part, list_parts
+from gliomask.volumes.dicom_headers import read_headers
 
 
 def folders(study: Study | VolumeStudy) -> set[Path]:
@@ -21,6 +24,15 @@ def lies_in(study: Study | VolumeStudy, folder: Path) -> bool:
     homes = {home.resolve() for home in folders(study)}  # few: to follow every link of every path takes long
     homes |= {path.resolve().parent for path in _files(study) if path.is_symlink()}
     return any(real in (home, *home.parents) for home in homes)
+
+
+def looks_like_image(path: Path) -> bool:
+    """Tell whether a file is one that could be predicted: by its name (and no mask's), or as DICOM by its beginning."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.name.lower().endswith((*slices.SUFFIXES, *nifti_file.SUFFIXES)):
+        return not is_mask(path)
+    return not is_mask(path) and next(read_headers([Part(path)]), None) is not None
 
 
 def _files(study: Study | VolumeStudy) -> set[Path]:

@@ -62,7 +62,7 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     found: _Found = []
     given = list({whole_path(path): path for path in paths}.values())
     masks = [path for path in given if _is_image(path) and is_mask(path)]
-    planes = [path for path in given if path.suffix.lower() in slices.SUFFIXES and path.is_file() and path not in masks]
+    planes = [path for path in given if path.suffix.lower() in slices.SUFFIXES and _is_file(path) and path not in masks]
     loose = [path for path in given if _is_loose(path)]
     for path in given:
         try:
@@ -78,6 +78,9 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
                 raise mask_error(path)
         except DataError as error:
             errors.append(error)
+        except OSError as error:  # a folder that may not be entered, a disk that is gone
+            seen = f"cannot be looked at ({error.strerror})"
+            errors.append(DataError(path, seen, _READABLE, "check its permissions and the disk"))
     studies = _with_own_folders(found, results, errors)
     return Inputs(studies, tuple(errors))
 
@@ -86,12 +89,20 @@ _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
 
 
 def _is_image(path: Path) -> bool:
-    return path.name.lower().endswith((*nifti_file.SUFFIXES, *slices.SUFFIXES)) and path.is_file()
+    return path.name.lower().endswith((*nifti_file.SUFFIXES, *slices.SUFFIXES)) and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether it is a file; no where that cannot be seen, which is said later."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _is_loose(path: Path) -> bool:
     """Tell whether it is a file that could be one of several of a DICOM series."""
-    return path.is_file() and not _is_image(path)
+    return _is_file(path) and not _is_image(path)
 
 
 def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -> Placed:

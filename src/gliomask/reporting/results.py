@@ -1,7 +1,7 @@
 """Writes everything about a predicted study: masks, probabilities, pictures, summary. Knows no command line.
 
 A study's folder is complete when it holds ``summary.json``, which is written last; until then it holds a hidden file
-that says so, and a later run does the study anew:
+that says so, and a later run does the study anew (`gliomask.reporting.claim`):
 
 ===============================  ===========================================================================
 ``<slice>_mask<ending>``         of slices: a mask of each file, with its ending (TIFF or PNG) and as many pages
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from gliomask.errors import DataError, ResultExistsError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
-from gliomask.inference.homes import lies_in
-from gliomask.inference.own_results import SUMMARY, UNFINISHED, read_result
+from gliomask.inference.homes import lies_in, looks_like_image
+from gliomask.inference.own_results import SUMMARY, read_result
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
+from gliomask.reporting.claim import claimed
 from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
 from gliomask.reporting.measures import measure
 
@@ -87,6 +89,8 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
     if isinstance(study, Study) and known.get("truth_sha256") != study.truth_fingerprint():
         yield "with other masks as the truth"
     yield from _other_settings(known, now)
+    if any("highdicom is not installed" in said for said in known["warnings"]) and find_spec("highdicom") is not None:
+        yield "without a DICOM segmentation, whose extra was not installed"
     if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
         yield f"without {' and '.join(lacking)}"
 
@@ -143,24 +147,34 @@ def predict_study(
     Raises
     ------
     UsageError
-        If the results would lie among the images, where the masks would pass for truth or replace it; or the study's
-        name is no name of a folder.
+        If the results would lie among images, the study's own or others, where the masks would pass for truth or
+        replace it; or the study's name is no name of a folder.
     ResultExistsError
         If a file exists already that is not to be replaced: a result, or one of somebody else with a name that a
-        result may have.
+        result may have; or another call is predicting the study.
     DataError
         If a file cannot be read or written, or there is a summary.json of somebody else.
     """
-    known = finished(study, predictor, out, keep)
-    if known is not None:
+    if (known := finished(study, predictor, out, keep)) is not None:
         return known
     start, folder = time.perf_counter(), out / study.name
     loaded = loaded or load_study(study)
-    if not (keep.overwrite or (folder / UNFINISHED).is_file()):
-        _require_new(folder, study.name, loaded, keep)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / UNFINISHED).touch()
-    _remove_earlier(folder)
+    with claimed(folder) as claim:
+        if (known := finished(study, predictor, out, keep)) is not None:  # another call has done it meanwhile
+            return known
+        masks, others = loaded.targets(folder), _others(folder, study.name, loaded, keep)
+        _require_no_images(folder, {*masks, *others})
+        if not keep.overwrite:
+            _require_new(folder, masks, others)
+        claim.declare(path.name for path in (*masks, *others))
+        _remove_earlier(folder)
+        return _predict(study, predictor, folder, keep, loaded, start)
+
+
+def _predict(
+    study: Study | VolumeStudy, predictor: Predictor, folder: Path, keep: Keep, loaded: Loaded, start: float
+) -> dict[str, Any]:
+    """Write everything about a study that was read; its summary last."""
     pixel = (1.0, 1.0) if loaded.spacing is None else (loaded.spacing[1], loaded.spacing[2])
     prediction = predictor.predict(loaded.images, pixel=pixel)
     written = loaded.write(folder, prediction, keep, predictor.contract.name)
@@ -200,20 +214,33 @@ def predict_study(
     }
     with whole_file(folder / SUMMARY) as part:
         part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    (folder / UNFINISHED).unlink()
     return summary
 
 
-def _require_new(folder: Path, name: str, loaded: Loaded, keep: Keep) -> None:
-    """Make sure that nothing is written over but what an earlier prediction wrote beside masks."""
+def _others(folder: Path, name: str, loaded: Loaded, keep: Keep) -> list[Path]:
+    """Return the files that may be written beside masks."""
     others = loaded.probabilities(folder) if keep.probabilities else []
     if keep.pictures:
         from gliomask.reporting.predictions import picture_names  # noqa: PLC0415 - masks alone need no matplotlib
 
         others += [folder / each for each in picture_names(name, loaded.stems)]
-    others += [_preview(folder, name)] if keep.preview else []
+    return [*others, *([_preview(folder, name)] if keep.preview else [])]
+
+
+def _require_no_images(folder: Path, own: Set[Path]) -> None:
+    """Make sure that a folder which is none of results holds no images, among which masks would pass for truth."""
+    if read_result(folder) is not None:
+        return
+    images = (path for path in folder.iterdir() if path not in own and looks_like_image(path))
+    if (image := next(images, None)) is not None:
+        said = f"{folder} holds other images ({image.name}); expected another --out, where masks pass for no truth"
+        raise UsageError(f"{said}; choose one")
+
+
+def _require_new(folder: Path, masks: Sequence[Path], others: Sequence[Path]) -> None:
+    """Make sure that nothing is written over but what an earlier prediction wrote beside masks."""
     ours = (read_result(folder) or {}).get("files", ())
-    targets = [*loaded.targets(folder), *(path for path in others if path.name not in ours)]
+    targets = [*masks, *(path for path in others if path.name not in ours)]
     if (existing := next((path for path in targets if path.exists()), None)) is not None:
         raise _exists(existing)
 

@@ -25,13 +25,10 @@ class Failure(NamedTuple):
         Its name.
     reason
         The line about it.
-    is_taken
-        Whether that is because an earlier result has its name, and stays.
     """
 
     study: str
     reason: str
-    is_taken: bool = False
 
 
 def require_own_table(out: Path) -> None:
@@ -57,10 +54,10 @@ def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Seque
     results
         Summaries of the studies of this call.
     failures
-        Of this call. Where a name is taken, the earlier result has a row beside that of the failure.
+        Of this call. An earlier result of the same name stays, and has a row beside that of the failure.
     """
     rows: list[dict[str, Any]] = [{"study": each.study, "status": "failed", "error": each.reason} for each in failures]
-    named = {each.study for each in failures if not each.is_taken} | {result["study"] for result in results}
+    named = {result["study"] for result in results}
     for result in [*results, *(old for old in _earlier(out) if old["study"] not in named)]:
         values = {key: value for key, value in result.items() if key not in {"study", "skipped"}}
         rows.append({"study": result["study"], "status": "done", "error": None, **values})

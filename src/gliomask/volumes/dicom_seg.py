@@ -66,23 +66,21 @@ def write_dicom_seg(path: Path, mask: NDArray[np.bool_], series: DicomSeries, *,
     MissingExtraError
         If highdicom is not installed.
     DataError
-        If the mask is on another grid, the images lack something that a segmentation must repeat or lie in several
-        multi-frame files, or the file cannot be written.
+        If the mask is on another grid, or the images lack something that a segmentation must repeat or lie in several
+        multi-frame files.
+    OSError
+        If the file cannot be written.
     """
     expected = (series.frames[0].shape[1], series.frames[0].shape[0], len(series.frames))
     if mask.dtype != np.bool_ or mask.shape != expected:
         found = f"an array {mask.shape} of {mask.dtype} to write"
         raise DataError(path, found, f"{expected} of bool", "bring it to the grid of the series first")
     segmentation = _segmentation(mask, series, model, version)
-    try:
-        with whole_file(path) as partial:
-            with quiet_pydicom():
-                segmentation.save_as(partial)
-            if not np.array_equal(read_dicom_seg(partial, series), mask):
-                raise DataError(path, "a segmentation that does not come back as it was", _SEG, "report this")
-    except OSError as error:
-        found = f"cannot be written ({error.strerror or error})"
-        raise DataError(path, found, "a folder that can be written to", "choose another") from error
+    with whole_file(path) as partial:
+        with quiet_pydicom():
+            segmentation.save_as(partial)
+        if not np.array_equal(read_dicom_seg(partial, series), mask):
+            raise DataError(path, "a segmentation that does not come back as it was", _SEG, "report this")
 
 
 def read_dicom_seg(path: Path, series: DicomSeries) -> NDArray[np.bool_]:

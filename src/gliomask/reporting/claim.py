@@ -1,0 +1,124 @@
+"""One call at a time writes the folder of a study, and the next one knows what it left. Knows no studies or models."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gliomask.errors import ResultExistsError
+from gliomask.inference.own_results import UNFINISHED, read_result
+
+if sys.platform != "win32":
+    import fcntl
+
+
+class Claim:
+    """A folder that this call alone writes; `claimed` makes it."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self.is_declared = False
+
+    def declare(self, names: Iterable[str]) -> None:
+        """Write down which files are about to be written, so that a call after an interruption can remove them."""
+        os.ftruncate(self._handle, 0)
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        os.write(self._handle, json.dumps(sorted(names)).encode())
+        self.is_declared = True
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Claim]:
+    """Make a folder, keep other calls out of it, and remove what an interrupted one left.
+
+    Until the end the folder holds the file `UNFINISHED`, which stays if something is raised after `Claim.declare`; if
+    something is raised before, nothing of the claim stays.
+
+    Parameters
+    ----------
+    folder
+        Folder of a study's results.
+
+    Raises
+    ------
+    ResultExistsError
+        If another call is writing it. (On Windows, and on disks that know no locks, nobody is kept out.)
+    OSError
+        If it cannot be written to.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / UNFINISHED
+    handle = _opened(mark)
+    claim = Claim(handle)
+    try:
+        if read_result(folder) is None:
+            _remove_leftovers(folder, handle)
+        yield claim
+    except BaseException:
+        if claim.is_declared:
+            os.close(handle)
+        else:
+            _release(mark, handle)
+            if is_new:
+                with suppress(OSError):  # somebody else's file is in it
+                    folder.rmdir()
+        raise
+    _release(mark, handle)
+
+
+def _opened(mark: Path) -> int:
+    """Open the mark of a folder and lock it; the lock ends with the process, however that ends."""
+    while True:
+        handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
+        is_mine = _lock(handle)
+        if is_mine and _is_there(mark, handle):
+            return handle
+        os.close(handle)
+        if not is_mine:
+            found = "is being written by another call"
+            raise ResultExistsError(mark.parent, found, "one at a time", "wait for it, or choose another --out")
+        # another call had it, and removed it before it let go
+
+
+def _lock(handle: int) -> bool:
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a disk without locks
+            return True
+    return True
+
+
+def _is_there(mark: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(mark.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_leftovers(folder: Path, handle: int) -> None:
+    try:
+        names = json.loads(os.read(handle, os.fstat(handle).st_size))
+    except ValueError:  # an empty file: nothing was written yet
+        return
+    for path in list(folder.iterdir()):
+        of = path.name[1:].rpartition(".part")[0].rpartition(".")[0] if path.name.startswith(".") else path.name
+        if of in names and path.is_file():
+            path.unlink()
+
+
+def _release(mark: Path, handle: int) -> None:
+    """Remove the mark and let go of it; where files can be locked in this order, or the next call's mark would go."""
+    if sys.platform == "win32":
+        os.close(handle)
+        mark.unlink()
+    else:
+        mark.unlink()
+        os.close(handle)
