@@ -35,8 +35,8 @@ _READ_BESIDE = (
 )
 _TEMPERATURES = "temperatures were fitted on the validation patients of each fold, never on those that are scored."
 _EARLIER_TEMPERATURES = (
-    "temperatures are those of the folds that these go on from, fitted on their validation patients, whom these were "
-    "trained on; never on those that are scored."
+    "temperatures were fitted one training earlier, on patients who were set aside then and trained on in the last "
+    "one; never on those that are scored."
 )
 
 

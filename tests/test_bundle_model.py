@@ -17,9 +17,9 @@ from gliomask.config import save_config
 from gliomask.data import naming
 from gliomask.data.cache import SliceCache
 from gliomask.data.index import build_index
-from gliomask.errors import UsageError
+from gliomask.errors import DataError, UsageError
 from gliomask.inference.predictor import Predictor
-from gliomask.models.contract import read_contract
+from gliomask.models.contract import read_contract, write_contract
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.run_folder import RunFolder
 from test_make_results import make_results
@@ -71,8 +71,17 @@ def test_integers_come_along_with_what_they_cost(with_integers: Path) -> None:
     assert contract.scores["slices_per_second_int8"] > 0
     card = (with_integers / "card.md").read_text()
     assert " epochs, seed 0; " in card
-    assert f"(`--precision int8`) | {contract.scores['change_int8']:+.3f} (" in card
+    assert f"(`--precision int8`) | {contract.scores['change_int8']:+.4f} (" in card
     assert "    gliomask export runs/everybody --data data/kaggle_3m --int8\n" in card
+
+
+def test_scores_of_other_weights_are_not_told(folder: Path, tmp_path: Path) -> None:
+    """Folds that were trained further and not evaluated again."""
+    folds = shutil.copytree(folder / "folds", tmp_path / "folds")
+    contract = read_contract(folds / "fold1" / "model.json")
+    write_contract(replace(contract, onnx_sha256="0" * 64), folds / "fold1" / "model.json")
+    with pytest.raises(DataError, match="scores of other weights than the folds have now"):
+        bundle_model.Scores.read(CrossValidation(folds))
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.errors import UsageError
 from gliomask.evaluation.evaluate import evaluate
-from gliomask.inference.predictor import Predictor
+from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import find_studies
 from gliomask.reporting.loaded import Keep
+from gliomask.reporting.predictions import write_pictures
 from gliomask.reporting.results import predict_study
 from gliomask.reporting.results_table import Failure
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
@@ -336,3 +337,13 @@ def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str
     assert isinstance(one, Failure)
     assert "case holds the images themselves; expected another --out" in one.reason
     assert isinstance(other, dict)
+
+
+def test_the_picture_of_a_healthy_patient_shows_the_false_alarm(tmp_path: Path) -> None:
+    truth = np.zeros((4, 32, 32), np.bool_)
+    mask = truth.copy()
+    mask[2, 4:9, 4:9] = True
+    images = np.full((4, 32, 32, 3), 60, np.uint8)
+    prediction = Prediction(mask, mask.astype(np.float32), 0.5, None)
+    written = write_pictures(tmp_path, "p", ["p_1", "p_2", "p_3", "p_4"], images, truth, prediction)
+    assert "p_3_prediction.png" in [path.name for path in written]

@@ -88,10 +88,11 @@ def test_nobody_stops_early_without_validation(split: SplitConfig) -> None:
 
 def test_a_run_of_an_earlier_version_kept_its_best_epoch(tmp_path: Path) -> None:
     values = to_dict(TrainConfig())
-    del values["optimisation"]["keep"]
+    del values["optimisation"]["keep"], values["smallest_component"]
     path = tmp_path / "config.json"
     path.write_text(json.dumps(values))
     assert load_settings(path).optimisation.keep == "best"
+    assert load_settings(path).smallest_component == 0
     assert load_config(path).optimisation.keep == "auto"
     save_config(TrainConfig(), path)
     assert load_settings(path) == TrainConfig()

@@ -10,20 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
 from builders import SIDE, block, write_known_model, write_known_patient
 from gliomask.cli.app import main
 from gliomask.config import SplitConfig, TrainConfig, save_config
+from gliomask.data.cache import read_patient
 from gliomask.data.index import DatasetIndex, PatientRecord, SliceRecord, build_index
 from gliomask.data.split import BUDA10, Split, make_split, save_split, unseen_positions
 from gliomask.errors import DataError, SplitMismatchError, UnreadableImageError, UsageError
 from gliomask.evaluation.evaluate import GivenMasks, evaluate
 from gliomask.evaluation.masks import MaskFolder
-from gliomask.evaluation.results import read_evaluation, write_evaluation
+from gliomask.evaluation.results import find_evaluation, read_evaluation, write_evaluation
 from gliomask.evaluation.runs import data_facts
 from gliomask.evaluation.subsets import Subset, choose_subset
 from gliomask.inference.predictor import Prediction, Predictor
+from gliomask.models.contract import read_contract, write_contract
+from gliomask.models.trained import DEFAULT, seen_by
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.volumes.slices import read_image, write_image
 
@@ -252,6 +256,33 @@ def test_ten_published_patients_need_no_run(tmp_path: Path) -> None:
     assert rows.tolist() == list(range(20))
 
 
+def test_ten_published_patients_are_scored_with_nobody_beside_them(tmp_path: Path) -> None:
+    model = write_known_model(tmp_path)
+    assert choose_subset(simulated(*BUDA10), model, "buda10").positions.tolist() == list(range(20))
+    with pytest.raises(DataError, match="1 of the ten patients of buda10 are absent"):
+        choose_subset(simulated(*BUDA10[1:]), model, "buda10")
+
+
+@pytest.mark.parametrize(
+    "name", ["TCGA-CS-4941", "tcga_cs_4941_19960909", "TCGA_CS_4941_FLAIR", "site1_TCGA_CS_4941_19960909"]
+)
+def test_somebody_seen_is_seen_under_any_name_of_the_archives(name: str) -> None:
+    index = simulated(name, "TCGA-CS-49412", "P001")
+    assert unseen_positions(index, frozenset({"TCGA_CS_4941"})).tolist() == [2, 3, 4, 5]
+    subset = choose_subset(simulated("TCGA-DU-5852"), None, "all")
+    assert subset.seen_patients is None
+    known = next(iter(seen_by(DEFAULT)))  # of the model that comes with the package
+    told = choose_subset(simulated(known.lower().replace("_", "-"), "P001"), DEFAULT, "all")
+    assert told.seen_patients == 1
+
+
+def test_scans_are_counted_where_a_reader_is_told_of_patients(tmp_path: Path) -> None:
+    first, second = "TCGA_CS_AAAA_20000101", "TCGA_CS_AAAA_20050505"
+    parts = {"train": (first,), "validation": (), "test": ()}
+    save_split(Split("patient", 0, "other", parts), tmp_path / "split.json")
+    assert choose_subset(simulated(first, second, "P001"), tmp_path, "all").seen_patients == 2
+
+
 def test_unseen_are_those_of_whom_no_slice_was_trained_or_validated_on() -> None:
     names = [f"TCGA_CS_{letter * 4}_20000101" for letter in "ABCD"]
     parts = {"train": (names[0],), "validation": (names[1],), "test": (names[2],)}
@@ -361,6 +392,62 @@ def test_given_masks_are_scored_by_the_command(tmp_path: Path, six: DatasetIndex
     assert given.summary() == predicted.summary()
     assert (facts["threshold"], facts["calibration"], facts["masks"]) == (None, None, str(masks))
     assert facts["caveats"] == ["it is not known whether the model has seen these patients"]
+
+
+def test_volumes_are_turned_as_their_headers_say_and_that_is_told(tmp_path: Path, six: DatasetIndex) -> None:
+    for patient in six.patients:
+        mask = read_patient(six.root, patient)[1]  # slices upwards, rows backwards, columns to the left
+        affine = np.diag([0.9, 0.9, 5.0, 1.0])  # of a file that grows to the right, forwards and upwards
+        affine[:3, 3] = -20.0
+        volume = Nifti1Image(mask.transpose(2, 1, 0)[::-1, ::-1].astype(np.uint8), affine)  # type: ignore[no-untyped-call]
+        (tmp_path / "given").mkdir(exist_ok=True)
+        (tmp_path / "given" / f"{patient.name}.nii").write_bytes(volume.to_bytes())
+    out = tmp_path / "out"
+    assert main(["evaluate", str(six.root), "--masks", str(tmp_path / "given"), "--out", str(out), "--quiet"]) == 0
+    evaluation, facts = read_evaluation(out)
+    assert evaluation.patients["dice"].tolist() == [1] * 6
+    assert "volumes that were turned to axial slices, as their headers say: 6" in facts["caveats"]
+
+
+def test_an_evaluation_of_another_folder_is_not_replaced(
+    tmp_path: Path, six: DatasetIndex, index: DatasetIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(write_known_model(tmp_path / "known"))
+    command = ["--model", model, "--subset", "all", "--quiet"]
+    for _ in range(2):  # the same folder's own is
+        assert main(["evaluate", str(six.root), *command]) == 0
+    before = (tmp_path / "known" / "all" / "summary.json").read_bytes()
+    assert main(["evaluate", str(index.root), *command]) == 2
+    assert f"holds an evaluation of {six.root}" in capsys.readouterr().err
+    assert (tmp_path / "known" / "all" / "summary.json").read_bytes() == before
+
+
+def test_an_empty_subset_costs_no_earlier_evaluation(tmp_path: Path, six: DatasetIndex) -> None:
+    model, out = str(write_known_model(tmp_path / "known")), str(tmp_path / "out")
+    assert main(["evaluate", str(six.root), "--model", model, "--subset", "all", "--out", out, "--quiet"]) == 0
+    contract = read_contract(Path(model).with_suffix(".json"))
+    cases = [patient.name[:12] for patient in six.patients]
+    write_contract(replace(contract, training=contract.training | {"cases": cases}), Path(model).with_suffix(".json"))
+    assert main(["evaluate", str(six.root), "--model", model, "--subset", "unseen", "--out", out, "--quiet"]) == 1
+    assert len(read_evaluation(Path(out))[0].patients) == 6
+
+
+@pytest.mark.parametrize("name", ["NA", "nan", "null"])
+def test_patients_may_be_called_like_nothing(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    write_known_patient(tmp_path / "data", name, np.stack(FOUND[NAMES[0]]), np.stack(TRUTH[NAMES[0]]))
+    index = build_index(tmp_path / "data")
+    subset = Subset(np.arange(index.slice_count), None, whole_patients=True)
+    write_evaluation(evaluate(predictor, index), tmp_path / "out", {"subset": "all"} | data_facts(index, subset))
+    assert read_evaluation(tmp_path / "out")[0].patients["patient"].tolist() == [name]
+
+
+def test_a_summary_of_another_command_is_no_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("[]")  # of `gliomask predict`
+    with pytest.raises(DataError, match="no evaluation"):
+        find_evaluation(tmp_path)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "summary.json").write_text('{"scores": {}}')
+    assert find_evaluation(tmp_path) == tmp_path / "test"
 
 
 def test_the_truth_given_as_masks_is_noticed(tmp_path: Path, six: DatasetIndex) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from gliomask.errors import DataError
 from gliomask.volumes.nifti import read_mask_volume, write_mask_volume
+from gliomask.volumes.nifti_image import read_nifti
+from gliomask.volumes.volume import to_axial
 
 SHAPE = (3, 4, 5)
 SPACING = (5.0, 0.9, 0.7)
@@ -69,10 +72,40 @@ def test_pixels_lie_row_by_row_in_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.nii").read_bytes()[352:] == volume().astype(np.uint8).tobytes()
 
 
-def test_affine_turns_nothing(tmp_path: Path) -> None:
-    array = volume().T.astype(np.uint8)
+PLACES = [*product(permutations(range(3)), product((1, -1), repeat=3))]
+
+
+@pytest.mark.parametrize(("axes", "signs"), PLACES)
+def test_a_mask_lies_as_its_image_does(tmp_path: Path, axes: tuple[int, ...], signs: tuple[int, ...]) -> None:
+    """The slices of an image and those of a mask with its header are the same ones, however the file lies."""
+    affine = np.zeros((4, 4))
+    affine[3, 3], affine[:3, 3] = 1, (7, 8, 9)
+    for place, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        affine[axis, place] = sign * (0.7, 0.9, 5.0)[axis]
+    image = Nifti1Image(volume().astype(np.uint8), affine)  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    slices, grid = to_axial(read_nifti(tmp_path / "a.nii").volume)
+    mask = read_mask_volume(tmp_path / "a.nii")
+    assert np.array_equal(mask.mask, slices > 0)
+    assert mask.spacing == pytest.approx(grid.spacing) == (5.0, 0.9, 0.7)
+    assert mask.is_turned == ((axes, signs) != ((0, 1, 2), (-1, -1, 1)))
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), np.diag([0.7, 0.9, 5.0, 1.0]), np.diag([-1.0, -1.0, 1.0, 1.0])])
+def test_a_stack_without_a_place_is_read_in_file_order(tmp_path: Path, affine: NDArray[np.float64]) -> None:
+    image = Nifti1Image(volume().T.astype(np.uint8), affine)  # type: ignore[no-untyped-call]
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    assert np.array_equal(read_mask_volume(tmp_path / "a.nii").mask, volume())
+    assert not read_mask_volume(tmp_path / "a.nii").is_turned
+
+
+def test_an_affine_that_no_code_declares_turns_nothing(tmp_path: Path) -> None:
     turned = np.array([[0, 0, -1, 9], [-1, 0, 0, 9], [0, 1, 0, 9], [0, 0, 0, 1]])
-    (tmp_path / "a.nii").write_bytes(Nifti1Image(array, turned).to_bytes())  # type: ignore[no-untyped-call]
+    image = Nifti1Image(volume().T.astype(np.uint8), turned)  # type: ignore[no-untyped-call]
+    content = bytearray(image.to_bytes())
+    content[252:256] = bytes(4)  # qform_code and sform_code
+    (tmp_path / "a.nii").write_bytes(content)
     assert np.array_equal(read_mask_volume(tmp_path / "a.nii").mask, volume())
 
 

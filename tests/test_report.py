@@ -58,6 +58,9 @@ class OneMore:
     def spacing(self, _: PatientRecord) -> None:
         return None
 
+    def remarks(self) -> list[str]:
+        return []
+
 
 class ShiftedTruth:
     """Masks that are the truth moved by one pixel."""
@@ -71,6 +74,9 @@ class ShiftedTruth:
 
     def spacing(self, _: PatientRecord) -> None:
         return None
+
+    def remarks(self) -> list[str]:
+        return []
 
 
 def write_scored(

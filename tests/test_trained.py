@@ -27,12 +27,13 @@ from gliomask.errors import DataError, ModelFileError, UsageError
 from gliomask.evaluation.evaluate import PredictedMasks, View
 from gliomask.evaluation.subsets import choose_subset
 from gliomask.inference.predictor import Predictor
-from gliomask.models import trained
+from gliomask.models import catalogue, trained
 from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import read_contract, write_contract
 from gliomask.models.onnx_weights import halve, load_trained
 from gliomask.models.resnet import ResNetEncoder
 from gliomask.models.trained import bundled_models, contract_of, find_model, int8_of, seen_by, trained_on
+from gliomask.training import export as export_part
 from gliomask.training import fit as fit_module
 from gliomask.training import learned
 from gliomask.training.beginning import Beginning, beginning_of, save_beginning
@@ -114,6 +115,32 @@ def test_half_precision_is_float32_again_when_it_is_trained_on(run: RunFolder, t
 def test_another_network_cannot_go_on(run: RunFolder) -> None:
     with pytest.raises(UsageError, match="is a resnet18, not a resnet34; expected --model resnet18"):
         load_trained(run.path, "resnet34")
+
+
+def test_a_model_json_of_other_weights_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    """It would tell of other people than the weights have seen."""
+    other = shutil.copytree(run.path, tmp_path / "other")
+    contract = read_contract(other / "model.json")
+    write_contract(replace(contract, onnx_sha256="0" * 64), other / "model.json")
+    with pytest.raises(ModelFileError, match=r"its model\.json is of other weights"):
+        load_trained(other, "resnet18")
+
+
+def test_a_network_of_a_short_name_can_go_on(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of before tell the short name that was given; now the full one is written."""
+    monkeypatch.setattr(catalogue, "ALIASES", {"short": "resnet18"})
+    other = shutil.copytree(run.path, tmp_path / "other")
+    write_contract(replace(read_contract(other / "model.json"), architecture="short"), other / "model.json")
+    for name in ("short", "resnet18"):
+        load_trained(other, name)
+    monkeypatch.setattr(export_part, "resolve_name", {"resnet18": "full name"}.get)
+    assert export_part.export(RunFolder(other)).architecture == "full name"
+
+
+def test_folds_are_no_single_model(tmp_path: Path) -> None:
+    (tmp_path / "folds.json").touch()
+    with pytest.raises(ModelFileError, match=r"expected one of them: .*fold0"):
+        find_model(tmp_path)
 
 
 def test_a_file_without_the_weights_cannot_go_on(tmp_path: Path) -> None:
@@ -260,6 +287,7 @@ def test_from_takes_network_and_size_of_the_model(
         (("--image-size", "64"), 64, 0.5),
         (("--config", "mine.json"), 256, 0.3),  # 256 is the recipe's, too, but here the file says it
         (("--config", "other.json"), SIZE, 0.5),
+        (("--config", "share.json"), SIZE, 0.5),  # which makes sense with a model to go on from alone
         (("--from", "none"), 256, 0.5),
     ],
 )
@@ -270,6 +298,7 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_model(
     monkeypatch.chdir(tmp_path)
     Path("mine.json").write_text('{"image_size": 256, "threshold": 0.3, "model": {"weights": "none"}}')
     Path("other.json").write_text('{"seed": 4}')
+    Path("share.json").write_text('{"optimisation": {"start_share": 0.5}}')
     source = () if "--from" in options else ("--from", str(run.path))
     assert main(["train", str(tmp_path), *source, *options, "--print-config"]) == 0
     told = json.loads(capsys.readouterr().out)

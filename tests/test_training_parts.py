@@ -15,7 +15,7 @@ from torch import nn
 
 from gliomask.config import AugmentationConfig, OptimisationConfig
 from gliomask.data.augmentation import draw, prepare
-from gliomask.data.batches import BatchPlan, CachedBatches, TrainingPlans
+from gliomask.data.batches import BatchPlan, CachedBatches, SliceBatch, TrainingPlans
 from gliomask.data.cache import SliceCache
 from gliomask.data.normalisation import channel_statistics
 from gliomask.errors import DataError, UsageError
@@ -23,7 +23,7 @@ from gliomask.models.losses import LOSSES
 from gliomask.models.registry import build_model
 from gliomask.training import environment, export, precision
 from gliomask.training.callbacks import RunWriter, overlays
-from gliomask.training.loading import example_positions, fits
+from gliomask.training.loading import SliceData, example_positions, fits
 from gliomask.training.module import (
     MovingAverage,
     SegmentationModule,
@@ -141,6 +141,28 @@ def test_slices_go_to_a_gpu_if_half_of_its_memory_holds_them(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * size, 10 * size))
     assert fits(cache, torch.device("cuda")) is expected
     assert not fits(cache, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cpu", True)])
+def test_a_batch_goes_to_a_gpu_without_being_waited_for(device: str, waits: bool) -> None:
+    """Lightning itself asks for that with single tensors only."""
+    seen: list[bool] = []
+
+    class Batch(SliceBatch):
+        def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SliceBatch:
+            seen.append(non_blocking)
+            return self
+
+    empty = torch.zeros(0)
+    batch = Batch(empty, empty, empty, empty, empty, None)
+    SliceData.transfer_batch_to_device(SliceData.__new__(SliceData), batch, torch.device(device), 0)
+    assert seen == [not waits]
+
+
+def test_an_export_that_answers_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = build_model("resnet18").eval()
+    monkeypatch.setattr(export, "_probabilities", lambda _, slices: np.full((len(slices), 1, 32, 32), np.nan))
+    assert math.isnan(export.largest_difference(net, b"", 32))  # which is not below any tolerance
 
 
 def test_a_training_step_waits_for_no_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from gliomask.errors import DataError
 from gliomask.evaluation.compare import PairedDifference, compare
 from gliomask.evaluation.results import Evaluation, read_evaluation
 from gliomask.files import whole_file
@@ -61,11 +62,11 @@ class Scores:
         Raises
         ------
         DataError
-            If one was not made.
+            If one was not made, or was made of other weights than the folds have now.
         """
-        whole, facts = read_evaluation(folds.path / "out-of-fold")
+        whole, facts = _scores_of(folds, "out-of-fold")
         others = LESS | INT8 if int8 else LESS
-        return cls(whole, facts, {name: read_evaluation(folds.path / place)[0] for name, place in others.items()})
+        return cls(whole, facts, {name: _scores_of(folds, place)[0] for name, place in others.items()})
 
     def losses(self) -> dict[str, PairedDifference]:
         """Return the change of ``dice_patient`` where the model sees less or computes in int8, in pairs."""
@@ -86,6 +87,17 @@ class Scores:
             "calibration_error": self.calibration_error(),
             **{f"change_{name}": each.difference.mean for name, each in self.losses().items()},
         }
+
+
+def _scores_of(folds: CrossValidation, place: str) -> tuple[Evaluation, dict[str, Any]]:
+    """Read an evaluation of the folds as they are."""
+    evaluation, facts = read_evaluation(folds.path / place)
+    contracts = [read_contract(fold.contract) for fold in folds.runs()]
+    now = [each.int8_sha256 if place in INT8.values() else each.onnx_sha256 for each in contracts]
+    if facts["model_sha256"] != now:
+        cure = f"evaluate {folds.path} again"
+        raise DataError(folds.path / place, "scores of other weights than the folds have now", "their own", cure)
+    return evaluation, facts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

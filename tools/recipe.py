@@ -89,6 +89,8 @@ def _trainings(runs: Sequence[RunFolder | CrossValidation]) -> Iterator[str]:
             config = replace(config, optimisation=replace(config.optimisation, keep="auto"))
         split = f"--folds {config.split.folds}" if config.split.split == "fold" else f"--split {config.split.split}"
         split += "" if config.split.validation else " --no-validation"
+        split += f" --split-seed {config.split.split_seed}" if config.split.split_seed else ""
+        split += f" --micro-batch {config.hardware.micro_batch}" if config.hardware.micro_batch else ""
         source = "" if earlier is None else f"--from runs/{earlier.name} "
         options = recipe_options(config, None if earlier is None else earlier.config())
         yield f"gliomask train {_DATA} --name {run.name} {source}{options} {split}"

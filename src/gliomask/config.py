@@ -76,7 +76,8 @@ class SplitConfig:
     split_seed: int = 0
     """Seed of the split."""
     validation: bool = True
-    """Set patients aside who choose the epoch. Without, they are trained on, too, and the last epoch is kept."""
+    """Set patients aside, on whom the temperature is fitted and, with `--keep best`, the epoch chosen. Without,
+    they are trained on, too, and the last epoch is kept."""
 
 
 @dataclass(frozen=True)
@@ -273,8 +274,8 @@ ORIGINAL = TrainConfig(
 )  # fmt: skip
 TAKEN = ("image_size", "normalisation", "threshold", "smallest_component")
 """Settings that a training takes from the model that it goes on from; an exported model has them under these names."""
-EARLIER: Mapping[str, Any] = {"optimisation": {"keep": "best"}}
-"""What runs did that do not tell, because the setting is newer than they are."""
+EARLIER: Mapping[str, Any] = {"smallest_component": 0.0, "optimisation": {"keep": "best"}}
+"""What runs did that do not tell, because the settings are newer than they are."""
 RECIPES: dict[RecipeName, TrainConfig] = {"default": TrainConfig(), "original": ORIGINAL}
 
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "radiogenomics": "the shape of tumours against their molecular subtypes, manual and predicted",
     "leak": "what a split by slice adds to the score: trains both ways, scores the same slices",
     "predict": "masks and pictures for slices, NIfTI and DICOM",
-    "export": "export a run's best weights again",
+    "export": "export the weights that a run keeps again",
     "models": "the models that come with gliomask, and the networks that can be trained",
 }
 _OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train")
@@ -95,7 +95,8 @@ def _overview() -> str:
             *lines,
             "",
             "`gliomask COMMAND --help` shows a command's options; `gliomask --version` the version.",
-            "Exit status: 0 done, 1 some inputs failed (they are listed), 2 wrong usage.",
+            "Exit status: 0 done, 1 an input failed or `index` found a problem, 2 wrong usage or an extra is missing,",
+            "130 interrupted.",
             "",
         ]
     )

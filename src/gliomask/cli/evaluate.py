@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -83,8 +84,13 @@ def main(arguments: Sequence[str]) -> int:
     index = printer.read_index(options.data)
     source, subset, facts, predictors = _of_masks(options, index) if options.masks else _of_model(options, index)
     out = options.out or _default_folder(options)
+    if not len(subset.positions):
+        raise DataError(
+            index.root, "no slice to score", "at least one patient in the subset", "choose another --subset"
+        )
     if options.masks is not None and _would_remove(out / MASKS, options.masks):
         raise UsageError(f"--out {out} is where the masks that are to be scored were kept; choose another --out")
+    _require_own_data(out, index)
     start = time.perf_counter()
     keep = room_for_masks(out, keep=options.masks is None and not options.no_masks)
     with printer.progress("evaluating") as progress:
@@ -98,11 +104,24 @@ def main(arguments: Sequence[str]) -> int:
     facts["masks"] = MASKS if keep is not None else facts.get("masks")
     if options.masks is not None and not (evaluation.counts.fp + evaluation.counts.fn).any():
         facts["caveats"].append("every mask equals the truth: was the truth itself given as --masks?")
+    facts["caveats"] += source.remarks()
     written = write_evaluation(evaluation, out, facts)
     _tell(printer, evaluation, written)
     printer.line(f"per patient: {out / 'patients.csv'}; summary: {out / 'summary.json'}")
     printer.result(written)
     return 0
+
+
+def _require_own_data(out: Path, index: DatasetIndex) -> None:
+    """Make sure that no evaluation of another folder is replaced."""
+    from gliomask.evaluation.results import SUMMARY
+
+    try:
+        data = json.loads((out / SUMMARY).read_text(encoding="utf-8"))["data"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or none of ours, of which others take care
+        return
+    if data != str(index.root):
+        raise UsageError(f"{out} holds an evaluation of {data}; choose another --out, or remove it")
 
 
 def _would_remove(kept: Path, masks: Path) -> bool:

@@ -1,4 +1,4 @@
-"""``gliomask export``: make model.onnx and model.json from a run's best weights."""
+"""``gliomask export``: make model.onnx and model.json from the weights that a run keeps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(OutputOptions):
-    """Export the best weights of a run again (training does it at its end), and verify the result."""
+    """Export the weights that a run keeps again (training does it at its end), and verify the result."""
 
     run: tyro.conf.Positional[Path]
     """Run folder."""

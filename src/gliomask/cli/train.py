@@ -149,7 +149,8 @@ def starting_point(known: argparse.Namespace) -> TrainConfig:
     if known.config is None:
         config = from_dict(TrainConfig, taken, RECIPES.get(known.recipe, RECIPES["default"]))
     else:
-        config = load_config(Path(known.config), taken)
+        goes_on = {} if model is None else {"model": to_dict(model)}  # without which some settings make no sense
+        config = load_config(Path(known.config), taken | goes_on)
         if known.recipe not in {None, config.recipe}:
             found = f"--recipe {known.recipe}, but {known.config} starts from {config.recipe}"
             raise UsageError(f"{found}; give one of them")

@@ -14,6 +14,7 @@ _REST = r"_(?P<number>[0-9]+)(?P<mask>_mask)?\.(?i:tiff?|png)"
 _PATIENT_NAME = re.compile(_PATIENT)
 _TCGA_SLICE = re.compile(_PATIENT + _REST)
 _ANY_SLICE = re.compile(r"(?P<patient>.+)" + _REST)
+_BARCODE = re.compile(r"(?<![A-Z0-9])TCGA[-_]([A-Z0-9]{2})[-_]([A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
 _BESIDE = re.compile(r"\..*|data\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
 
 EXPECTED = "<patient>_<number>.tif or <patient>_<number>_mask.tif (or .png) in a folder <patient>"
@@ -86,14 +87,25 @@ def person(patient: str) -> str:
     return match["case"] if match is not None else patient
 
 
+def known_as(patient: str) -> frozenset[str]:
+    """Return under which names a model may tell that it has seen a patient.
+
+    `person`, and any participant of TCGA in the name, as the archives write them, too.
+
+    >>> sorted(known_as("tcga-cs-4941")), sorted(known_as("TCGA_CS_4941_FLAIR"))
+    (['TCGA_CS_4941', 'tcga-cs-4941'], ['TCGA_CS_4941', 'TCGA_CS_4941_FLAIR'])
+    """
+    found = {f"TCGA_{match[1]}_{match[2]}".upper() for match in _BARCODE.finditer(patient)}
+    return frozenset({person(patient)} | found)
+
+
 def persons(name: str) -> frozenset[str]:
     """Return whom a file or folder may be named after: itself, without a number behind it, and a person of TCGA in it.
 
     >>> sorted(persons("site1_TCGA_CS_4941_19960909_12"))
     ['TCGA_CS_4941', 'site1_TCGA_CS_4941_19960909', 'site1_TCGA_CS_4941_19960909_12']
     """
-    found = {match["case"] for match in re.finditer(_PATIENT, name)}
-    return frozenset({name, re.sub(r"_[0-9]+$", "", name)} | found)
+    return known_as(name) | {name, re.sub(r"_[0-9]+$", "", name)}
 
 
 def may_lie_beside(name: str) -> bool:

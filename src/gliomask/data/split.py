@@ -172,14 +172,27 @@ class Split:
 
 
 def unseen_positions(index: DatasetIndex, seen: Collection[str]) -> NDArray[np.int64]:
-    """Return the slices of everybody but some persons (names without the date of the scan).
+    """Return the slices of everybody but some persons (names without the date of the scan), by any of their names.
 
     Returns
     -------
     NDArray[np.int64]
         (N,) row numbers, rising, as for `Split.positions`.
     """
-    rows = [naming.person(patient.name) not in seen for patient in index.patients for _ in patient.slices]
+    rows = [naming.known_as(patient.name).isdisjoint(seen) for patient in index.patients for _ in patient.slices]
+    return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
+
+
+def buda10_positions(index: DatasetIndex) -> NDArray[np.int64]:
+    """Return the slices of the ten of `BUDA10`, whoever else there is.
+
+    Raises
+    ------
+    DataError
+        If one of them is absent.
+    """
+    _require_buda10(index)
+    rows = [patient.name in BUDA10 for patient in index.patients for _ in patient.slices]
     return np.flatnonzero(np.array(rows, dtype=np.bool_)).astype(np.int64)
 
 
@@ -316,7 +329,7 @@ def _by_slice(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, 
     }
 
 
-def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ...]]:
+def _require_buda10(index: DatasetIndex) -> None:
     present = {patient.name for patient in index.patients}
     absent = [name for name in BUDA10 if name not in present]
     if absent:
@@ -326,6 +339,10 @@ def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ..
             "all ten",
             "give the whole Kaggle data set, or choose another split",
         )
+
+
+def _buda10(index: DatasetIndex, config: SplitConfig) -> dict[str, tuple[str, ...]]:
+    _require_buda10(index)
     test = sorted({naming.person(name) for name in BUDA10})
     rest = {person: traits for person, traits in _traits(index).items() if person not in test}
     _require(index, len(rest), 2, "patients beside the ten")

@@ -52,6 +52,9 @@ class MaskSource(Protocol):
     def spacing(self, patient: PatientRecord) -> Spacing | None:
         """Return the distance of slices, rows and columns in mm, if it is known."""
 
+    def remarks(self) -> list[str]:
+        """Return what a reader of the scores must know of the masks so far, one sentence each."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -98,6 +101,10 @@ class PredictedMasks:
         """Return None: slices in TIFF and PNG files do not tell."""
         return None
 
+    def remarks(self) -> list[str]:
+        """Return nothing."""
+        return []
+
 
 class GivenMasks:
     """Masks that another program made.
@@ -118,6 +125,11 @@ class GivenMasks:
     def spacing(self, patient: PatientRecord) -> Spacing | None:
         """Return what the file says, if it says anything."""
         return self._folder.spacing(patient)
+
+    def remarks(self) -> list[str]:
+        """Tell of volumes that were turned."""
+        turned = len(self._folder.turned)
+        return [f"volumes that were turned to axial slices, as their headers say: {turned}"] if turned else []
 
 
 def evaluate(

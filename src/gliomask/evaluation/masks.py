@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
 from gliomask.errors import DataError, UnreadableImageError
-from gliomask.volumes.nifti import read_mask_volume
+from gliomask.volumes.nifti import MaskVolume, read_mask_volume
 from gliomask.volumes.slices import read_image, read_mask, write_mask
 
 _VOLUME_NAME = re.compile(r"(?P<patient>.+?)(?:_mask|_seg|_pred)?\.(?i:nii(?:\.gz)?)")
@@ -71,6 +71,8 @@ class MaskFolder:
     """
 
     root: Path
+    turned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Names of the patients read so far whose volume was turned as its header says."""
 
     def __post_init__(self) -> None:
         """Check that the folder is there."""
@@ -104,7 +106,12 @@ class MaskFolder:
             raise _ambiguous(candidates, f"patient {patient.name}")
         if not candidates:
             raise self._absent(patient)
-        return _read_volume(files.volumes[0], patient) if files.volumes else self._read_slices(files, patient)
+        if not files.volumes:
+            return self._read_slices(files, patient)
+        volume = _read_volume(files.volumes[0], patient)
+        if volume.is_turned:
+            self.turned.add(patient.name)
+        return volume.mask
 
     def spacing(self, patient: PatientRecord) -> tuple[float, float, float] | None:
         """Return the distance between slices, rows and columns in mm, if the mask is a volume that says so.
@@ -210,8 +217,9 @@ def write_masks(folder: Path, patient: PatientRecord, rows: NDArray[np.int64], m
         write_mask(folder / patient.name / f"{patient.name}_{record.number}_mask.png", plane)
 
 
-def _read_volume(path: Path, patient: PatientRecord) -> NDArray[np.bool_]:
-    mask = read_mask_volume(path).mask
+def _read_volume(path: Path, patient: PatientRecord) -> MaskVolume:
+    volume = read_mask_volume(path)
+    mask = volume.mask
     size = (patient.slices[0].height, patient.slices[0].width)
     if mask.shape != (len(patient.slices), *size):
         raise DataError(
@@ -220,7 +228,7 @@ def _read_volume(path: Path, patient: PatientRecord) -> NDArray[np.bool_]:
             f"{len(patient.slices)} of {size[0]} x {size[1]}, the usable slices of {patient.name}",
             "make the mask on the grid of the slices, or give it as one file a slice",
         )
-    return mask
+    return volume
 
 
 def _is_slice(path: Path) -> bool:

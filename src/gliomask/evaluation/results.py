@@ -164,7 +164,7 @@ def _read_tables(folder: Path, facts: dict[str, Any]) -> Evaluation:
     patients[columns] = patients[columns].apply(pd.to_numeric)
     if {*text, "missed", "dice", *PATIENT_SCORES} - set(patients.columns):
         raise ValueError("a column of patients.csv is absent")
-    slices = pd.read_csv(folder / SLICES, dtype={"patient": "str"})
+    slices = pd.read_csv(folder / SLICES, dtype={"patient": "str"}, keep_default_na=False)
     tp, fp, fn, tn = (slices[name].to_numpy(np.int64) for name in _COUNTS)
     counts = SliceCounts(tp, fp, fn, tn, slices["patient"].to_numpy(np.str_))
     each = counts.per_patient()
@@ -185,10 +185,21 @@ def find_evaluation(path: Path) -> Path:
     if not path.is_dir():
         raise DataError(path, "no such folder", "a folder of `gliomask train` or `gliomask evaluate`", "check the name")
     for folder in (path, *(path / name for name in _WHERE)):
-        if (folder / SUMMARY).is_file():
+        if _is_evaluation(folder / SUMMARY):
             return folder
     found = f"{SUMMARY} in its folder {' or '.join(_WHERE)}"
     raise DataError(path, "no evaluation", found, f"run `gliomask evaluate DATA --model {path}` first")
+
+
+def _is_evaluation(path: Path) -> bool:
+    """Tell an evaluation's summary from those of other commands, and from none; a damaged one is told of later."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return isinstance(known, dict) and "scores" in known
 
 
 def _patient_table(counts: SliceCounts, results: Sequence[PatientResult]) -> pd.DataFrame:

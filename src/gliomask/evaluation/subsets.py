@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gliomask.config import SplitConfig, SubsetName
+from gliomask.config import SubsetName
 from gliomask.data import naming
 from gliomask.data.index import DatasetIndex
-from gliomask.data.split import Split, make_split, unseen_positions
+from gliomask.data.split import Split, buda10_positions, unseen_positions
 from gliomask.errors import UsageError
 from gliomask.models.trained import contract_of
 from gliomask.training.cross_validation import CrossValidation
@@ -76,7 +76,7 @@ def choose_subset(index: DatasetIndex, model: Path | str | None, name: SubsetNam
     seen = _seen(model, split)
     positions = _positions(index, split, seen, name)
     scored, whole = _scored(index, positions)
-    return Subset(positions, None if seen is None else len(scored & seen), whole)
+    return Subset(positions, None if seen is None else _count_seen(scored, seen), whole)
 
 
 def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, dict[str, RunFolder]]:
@@ -104,26 +104,28 @@ def out_of_fold(index: DatasetIndex, folds: CrossValidation) -> tuple[Subset, di
     folds.check(index)
     runs = {name: run for run in folds.runs() for name in run.split().patients(index, "test")}
     seen = sum(
-        len(_cases(run.split().patients(index, "test")) & (_seen(run.path, run.split()) or frozenset()))
+        _count_seen(run.split().patients(index, "test"), _seen(run.path, run.split()) or frozenset())
         for run in folds.runs()
     )
     return Subset(np.arange(index.slice_count), seen, whole_patients=True), runs
 
 
-def _cases(patients: Iterable[str]) -> set[str]:
-    return {naming.person(name) for name in patients}
+def _count_seen(patients: Iterable[str], seen: frozenset[str]) -> int:
+    """Return how many patients are somebody whom a model has seen, by any of their names."""
+    return sum(not naming.known_as(name).isdisjoint(seen) for name in patients)
 
 
-def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[set[str], bool]:
-    """Return the persons with slices at these positions, and whether all slices of their patients are there."""
+def _scored(index: DatasetIndex, positions: NDArray[np.int64]) -> tuple[list[str], bool]:
+    """Return the patients with slices at these positions, and whether all their slices are there."""
     chosen = np.zeros(index.slice_count, bool)
     chosen[positions] = True
-    scored, whole, start = set(), True, 0
+    scored: list[str] = []
+    whole, start = True, 0
     for patient in index.patients:
         here = chosen[start : start + len(patient.slices)]
         start += len(patient.slices)
         if here.any():
-            scored.add(naming.person(patient.name))
+            scored.append(patient.name)
             whole &= bool(here.all())
     return scored, whole
 
@@ -146,7 +148,7 @@ def _positions(
     if name == "all":
         return np.arange(index.slice_count)
     if name == "buda10":
-        return make_split(index, SplitConfig(split="buda10")).positions(index, "test")
+        return buda10_positions(index)
     if name == "unseen" and seen is not None:
         return unseen_positions(index, seen)
     if split is None:

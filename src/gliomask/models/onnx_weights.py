@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from gliomask.errors import ModelFileError, UsageError
+from gliomask.files import file_sha256
+from gliomask.models.catalogue import resolve_name
 from gliomask.models.padding import PaddedSegmenter
 from gliomask.models.registry import model_spec
 from gliomask.models.resnet import with_inputs
@@ -68,17 +70,18 @@ def load_trained(source: Path | str, architecture: str) -> PaddedSegmenter:
     UsageError
         If the model is another network, and not what a 2.5D network is without neighbours.
     ModelFileError
-        If the file is damaged or lacks weights.
+        If the file is damaged or lacks weights, or its model.json is of other ones.
     """
     path, contract, spec = find_model(source), contract_of(source), model_spec(architecture)
-    if contract.architecture not in {spec.name, spec.single}:
-        raise UsageError(
-            f"{source} is a {contract.architecture}, not a {spec.name}; expected --model {contract.architecture}"
-        )
+    own = resolve_name(contract.architecture)
+    if own not in {spec.name, spec.single}:
+        raise UsageError(f"{source} is a {own}, not a {spec.name}; expected --model {own}")
+    if file_sha256(path) != contract.onnx_sha256:
+        raise ModelFileError(f"{path}: its model.json is of other weights; expected files that were exported together")
     stride_in_1x1 = bool(contract.training.get("stride_in_1x1", False))
-    trained = model_spec(contract.architecture).build(stride_in_1x1)
+    trained = model_spec(own).build(stride_in_1x1)
     _read_weights(path, trained)
-    if contract.architecture == spec.name:
+    if own == spec.name:
         return trained
     model, state = spec.build(stride_in_1x1), trained.state_dict()
     state[_FIRST] = with_inputs(state[_FIRST], spec.inputs)

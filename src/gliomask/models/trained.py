@@ -38,6 +38,10 @@ def find_model(source: Path | str) -> Path:
         whole = path.name.removesuffix(INT8) + ".onnx"
         raise ModelFileError(f"{path}: the 8-bit part of a model; expected {whole} beside it, and --precision int8")
     if path.is_dir():
+        if (path / "folds.json").is_file():
+            raise ModelFileError(
+                f"{path}: the folds of a cross-validation; expected one of them: {path / 'fold0'}, ..."
+            )
         if not (path / "model.onnx").is_file():
             raise ModelFileError(
                 f"{path}: no model.onnx; expected a finished run; end the training with `gliomask train --resume`, "

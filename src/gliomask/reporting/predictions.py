@@ -49,10 +49,11 @@ def write_pictures(
     Returns
     -------
     list of Path
-        ``<slice>_prediction.png`` for the slice with most tumour (in the truth if there is one) and, for more than one
+        ``<slice>_prediction.png`` for the slice with most tumour (in the truth if there is some) and, for more than one
         slice, ``<name>_contours_<page>.png`` and ``<name>.gif``.
     """
-    number = int((prediction.mask if truth is None else truth).sum(axis=(1, 2)).argmax())
+    shown = truth if truth is not None and truth.any() else prediction.mask  # in a healthy patient the false alarm
+    number = int(shown.sum(axis=(1, 2)).argmax())
     figure = prediction_figure(
         images[number],
         None if truth is None else truth[number],

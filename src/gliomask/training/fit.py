@@ -116,7 +116,8 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
     split.check(index)
     cache = open_cache(index, config.image_size)
     data = SliceData(cache, split, index, config)
-    with torch.random.fork_rng(), training_settings(_accelerator_name(config)), quiet_lightning():
+    # nothing is drawn on a device; without a list of them PyTorch warns of each
+    with torch.random.fork_rng(devices=[]), training_settings(_accelerator_name(config)), quiet_lightning():
         torch.manual_seed(config.seed)
         trainer = _trainer(config, run, data, options, first_epoch=_next_epoch(run) if resuming else 0)
         net, beginning = (network_of(run), None) if resuming else first_network(config.model)
@@ -154,7 +155,7 @@ def _tell_of_known(index: DatasetIndex, split: Split, beginning: Beginning | Non
     if beginning is None:
         return
     validated = split.patients(index, "validation")
-    known = sum(naming.person(name) in beginning.trained_cases for name in validated)
+    known = sum(not naming.known_as(name).isdisjoint(beginning.trained_cases) for name in validated)
     if known:
         _log.warning(
             "%d of %d validation patients were trained on by the model that this starts from: the validation Dice is "

@@ -49,7 +49,7 @@ def learn(run: RunFolder, cache: SliceCache, index: DatasetIndex) -> Learned:
     """
     net, _ = load_model(run.best)
     split, beginning, patients = run.split(), beginning_of(run), np.asarray(cache.patients)
-    known = [naming.person(patient.name) in beginning.trained_cases for patient in index.patients]
+    known = [not naming.known_as(patient.name).isdisjoint(beginning.trained_cases) for patient in index.patients]
     validation, training = split.positions(index, "validation"), split.positions(index, "train")
     unknown = validation[~np.array(known)[patients[validation]]]
     temperature = network_temperature(net, cache, unknown, run.config().normalisation)

@@ -50,6 +50,14 @@ class SliceData(lightning.LightningDataModule):
         self.training = split.positions(index, "train")
         self.validation = split.positions(index, "validation")
 
+    def transfer_batch_to_device(self, batch: SliceBatch, device: torch.device, dataloader_idx: int) -> SliceBatch:
+        """Send a batch to a GPU without waiting until it is there, as Lightning does with single tensors only."""
+        return batch.to(device, non_blocking=device.type == "cuda")
+
+    def teardown(self, stage: str) -> None:
+        """Let go of slices on a device, where the next fold's belong."""
+        self._batches = None
+
     def plans(self, share: Share) -> TrainingPlans:
         """Return the batches of a training epoch."""
         return TrainingPlans(

@@ -1,4 +1,4 @@
-"""One mask in one NIfTI file, read strictly and written whole. Knows no patients, and of space only the spacing."""
+"""One mask in one NIfTI file, read strictly and written whole. Knows no patients."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gliomask.errors import DataError
 from gliomask.volumes.nifti_file import check_name, damaged, in_silence, load_nifti, write_content
+from gliomask.volumes.volume import AxialGrid, Volume
 
 _MASK = "a NIfTI mask of at most 3 dimensions with 0 for background and one positive value for tumour"
 _UNKNOWN = (1.0, 1.0, 1.0)
@@ -26,18 +27,23 @@ class MaskVolume:
         (S, H, W) bool, true where there is tumour.
     spacing
         Distance between slices, rows and columns in mm; None if the file does not say.
+    is_turned
+        Whether the header's place in space has exchanged axes or turned them round.
     """
 
     mask: NDArray[np.bool_]
     spacing: tuple[float, float, float] | None
+    is_turned: bool = False
 
 
 def read_mask_volume(path: Path) -> MaskVolume:
     """Read one mask.
 
-    The axes of the array in the file are taken as (column, row, slice), in file order, which is what programs write
-    that stack slice images (SimpleITK's ``GetImageFromArray`` of a (slice, row, column) array, for one). Nothing is
-    reoriented: such stacks have no position in space, so their affine means nothing.
+    A volume with a place in space becomes axial slices as an image does (`gliomask.volumes.volume.to_axial`). A stack
+    of slice images has none: its axes are taken as (column, row, slice), in file order, which is what programs write
+    (SimpleITK's ``GetImageFromArray`` of a (slice, row, column) array, for one; ITK's identity, LPS, is that order).
+    It is known by its header: none of the two codes (qform, sform) is positive, or the affine scales the axes and does
+    nothing else, as ``numpy.eye(4)`` does, which people give to nibabel for want of another.
 
     Parameters
     ----------
@@ -62,12 +68,19 @@ def read_mask_volume(path: Path) -> MaskVolume:
             image = load_nifti(path, _MASK)
             shape = _shape(path, image)
             values = np.asanyarray(image.dataobj).reshape(shape)
-            spacing = _spacing(image)
+            spacing, affine = _spacing(image), _place(image)
     except DataError:
         raise
     except Exception as error:  # nibabel and its decoders raise nearly anything for broken files
         raise damaged(path, _MASK, error) from error
-    return MaskVolume(_binary(path, values).T.copy(), spacing)
+    mask = _binary(path, values)
+    if affine is None:
+        return MaskVolume(mask.T.copy(), spacing)
+    grid = AxialGrid.of(Volume(mask.astype(np.uint8), affine, "RAS", str(path)))
+    if spacing is not None:
+        slices, rows, columns = (spacing[2 - axis] for axis in grid.axes)
+        spacing = slices, rows, columns
+    return MaskVolume(grid.slices(mask).copy(), spacing, grid.axes != (2, 1, 0) or any(grid.flips))
 
 
 def write_mask_volume(path: Path, mask: NDArray[np.bool_], spacing: tuple[float, float, float] | None = None) -> None:
@@ -120,6 +133,15 @@ def _shape(path: Path, image: Any) -> tuple[int, ...]:
         kind = "complex values" if dtype.kind == "c" else "values that are no single numbers (RGB)"
         raise DataError(path, kind, _MASK, "save the mask as 8-bit integers")
     return (*shape, 1)[:3]
+
+
+def _place(image: Any) -> NDArray[np.float64] | None:
+    """Return the affine of a volume with a place in space, None of a stack."""
+    if len(image.shape) < 3 or max(int(image.header["qform_code"]), int(image.header["sform_code"])) <= 0:
+        return None
+    affine = np.asarray(image.affine, np.float64)
+    scales_alone = np.array_equal(affine, np.diag(np.abs(np.diag(affine))))
+    return None if scales_alone or not np.isfinite(affine).all() or np.linalg.det(affine) == 0 else affine
 
 
 def _spacing(image: Any) -> tuple[float, float, float] | None:
