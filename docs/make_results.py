@@ -34,6 +34,7 @@ _READ_BESIDE = (
     "model that comes with gliomask is in [model-card.md](model-card.md)."
 )
 _TEMPERATURES = "temperatures were fitted on the validation patients of each fold, never on those that are scored."
+_NO_TEMPERATURES = "probabilities are not calibrated: nobody was set aside to fit a temperature on."
 _EARLIER_TEMPERATURES = (
     "temperatures were fitted one training earlier, on patients who were set aside then and trained on in the last "
     "one; never on those that are scored."
@@ -99,8 +100,11 @@ def cross_validation(folds: Path) -> list[str]:
     )  # fmt: skip
     commands = [f"    gliomask evaluate data/kaggle_3m --model {folds}{option}" for option in _options_of(folds)]
     error = facts["calibration"]["tumour_slices"]["expected_calibration_error"]
-    validated = RunFolder(folds / "fold0").config().split.validation
-    temperatures = _TEMPERATURES if validated else _EARLIER_TEMPERATURES
+    config = RunFolder(folds / "fold0").config()
+    goes_on = config.model.weights != "none"
+    temperatures = _TEMPERATURES if config.split.validation else _EARLIER_TEMPERATURES if goes_on else _NO_TEMPERATURES
+    caveats = " ".join(f"**{caveat[0].upper()}{caveat[1:]}.**" for caveat in facts["caveats"])
+    each = "" if facts["caveats"] else ", each by the fold that never saw it"
     tables = [
         Table(
             "Mean and 95 % bootstrap interval over patients.",
@@ -117,7 +121,7 @@ def cross_validation(folds: Path) -> list[str]:
     return [
         f"## Cross-validation: {folds.name}\n",
         f"{_origin_of(folds / 'fold0')}\n",
-        f"{facts['slices']:,} slices of {len(whole.patients)} patients, each by the fold that never saw it.\n",
+        f"{facts['slices']:,} slices of {len(whole.patients)} patients{each}.{f' {caveats}' if caveats else ''}\n",
         "\n".join(commands) + "\n",
         *(table.markdown() for table in tables),
         f"Expected calibration error over the pixels of slices with tumour: {error:.4f}; {temperatures}\n",

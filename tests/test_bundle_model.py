@@ -177,6 +177,20 @@ def test_integers_are_learned_from_the_training_data_alone(bundled: Path, tmp_pa
         add_integers.main([str(bundled / "small.onnx"), str(others.root), "--card", str(tmp_path / "card.md")])
 
 
+def test_results_page_repeats_what_must_be_known(folder: Path, tmp_path: Path) -> None:
+    folds = shutil.copytree(folder / "folds", tmp_path / "folds")
+    summary = folds / "out-of-fold" / "summary.json"
+    values = json.loads(summary.read_text())
+    summary.write_text(json.dumps(values | {"caveats": ["the model has seen 2 of these patients"]}))
+    config = RunFolder(folds / "fold0").config()
+    save_config(replace(config, split=replace(config.split, validation=False)), folds / "fold0" / "config.json")
+    make_results("--folds", str(folds), "--out", str(tmp_path / "docs"))
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert "never saw it" not in page
+    assert "**The model has seen 2 of these patients.**" in page
+    assert "not calibrated" in page
+
+
 def test_results_page_tells_what_the_folds_found(folder: Path, tmp_path: Path) -> None:
     make_results("--folds", str(folder / "folds"), "--out", str(tmp_path))
     page = (tmp_path / "results.md").read_text()

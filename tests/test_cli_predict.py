@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ def test_mask_has_the_size_of_its_slice(model: str, tmp_path: Path, size: tuple[
 def test_nothing_to_predict_is_wrong_usage(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict("--model", model) == 2
     assert "nothing to predict" in capsys.readouterr().err
+
+
+def test_threads_are_those_asked_for(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, asked = Predictor.load, []
+
+    def loaded(source: str, **options: Any) -> Predictor:
+        asked.append(options["threads"])
+        return load(source, **options)
+
+    monkeypatch.setattr(Predictor, "load", loaded)
+    write_image(tmp_path / "scan.png", np.full((32, 32, 3), 60, np.uint8))
+    command = (tmp_path / "scan.png", "--model", model, "--out", tmp_path / "out", "--no-pictures")
+    assert [predict(*command), predict(*command, "--threads", "3"), predict(*command, "--threads", "-1")] == [0, 0, 2]
+    assert asked == [0, 3]
 
 
 def test_studies_of_one_name_stop_no_other(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

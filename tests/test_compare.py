@@ -210,3 +210,21 @@ def test_another_precision_is_said(tmp_path: Path) -> None:
     assert caveats(read_models(runs)) == []  # an earlier version computed in float32 and did not say so
     write_evaluation(evaluation(1), runs[1] / "test", {"precision": "int8"})
     assert caveats(read_models(runs)) == ["the networks were computed otherwise: a in float32, b in int8"]
+
+
+def test_masks_of_another_program_have_no_precision(tmp_path: Path) -> None:
+    runs = [kept(tmp_path / name, shift) for name, shift in (("a", 0), ("b", 1))]
+    write_evaluation(evaluation(0), runs[0] / "test", {"precision": "int8", "model_sha256": ["0"]})
+    write_evaluation(evaluation(1), runs[1] / "test", {"model_sha256": []})
+    assert caveats(read_models(runs)) == []
+
+
+def test_what_models_were_shown_is_said_where_it_differs(tmp_path: Path) -> None:
+    runs = [kept(tmp_path / name, shift) for name, shift in (("a", 0), ("b", 1))]
+    whole = {"flair_alone": False, "one_by_one": False, "flips": False}
+    write_evaluation(evaluation(0), runs[0] / "test", {"view": whole})
+    write_evaluation(evaluation(1), runs[1] / "test", {"view": whole})
+    assert caveats(read_models(runs)) == []
+    write_evaluation(evaluation(1), runs[1] / "test", {"view": whole | {"flair_alone": True, "flips": True}})
+    (said,) = caveats(read_models(runs))
+    assert said.endswith("a all sequences, whole volumes; b FLAIR alone, every slice mirrored as well")

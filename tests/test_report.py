@@ -34,6 +34,7 @@ from gliomask.reporting.report.curves import kept_epoch
 from gliomask.reporting.report.drawings import calibration_drawings, training_drawings
 from gliomask.reporting.report.page import Report
 from gliomask.reporting.report.pictures import crop_box, encode, profile_path, svg_path
+from gliomask.reporting.report.provenance import training_rows, training_table
 from gliomask.reporting.report.sources import read_scored, read_trainings
 from gliomask.reporting.report.svg import PAGE_INK, chart_style
 from gliomask.reporting.report.viewer import choose_cases, read_cases
@@ -286,6 +287,36 @@ def test_the_epoch_that_was_kept_is_marked_and_said(run: Path, keep: str, epoch:
     assert kept_epoch(training) == (epoch, metrics[epoch - 1]["val_dice"])
     (drawing,) = training_drawings([training])
     assert f"The weights of {told}" in drawing.caption
+
+
+def test_a_training_that_goes_on_says_from_what(run: Path) -> None:
+    first = read_trainings(run)[0]
+    scored = read_scored(run / "test")
+    assert ("Encoder weights", "none") in training_rows([first], scored)
+    config = first.config | {
+        "model": first.config["model"] | {"weights": "runs/before"},
+        "optimisation": first.config["optimisation"] | {"start_share": 0.5, "keep": "last"},
+    }
+    going_on = replace(
+        first, config=config, metrics=[{"epoch": 0.0, "train_loss": 1.0}, {"epoch": 1.0, "train_loss": 0.9}]
+    )
+    assert ("Goes on from", "runs/before; what is kept holds 0.5 of it") in training_rows([going_on], scored)
+    assert [row.kept for row in training_table([going_on])] == ["2"]  # without validation the last one
+    going_on = replace(going_on, metrics=[{"epoch": 0.0, "val_dice": 0.5}])
+    (drawing,) = training_drawings([going_on])
+    assert "The weights of the last epoch, in a mean with those it began with, are kept" in drawing.caption
+
+
+def test_what_the_model_was_shown_is_told(scored_alone: Path) -> None:
+    change_summary(
+        scored_alone, view={"flair_alone": True, "one_by_one": False, "flips": False}, precision="int8", split="all",
+        model_sha256=["0" * 64],
+    )  # fmt: skip
+    page = page_of(scored_alone)
+    assert "FLAIR alone" in page
+    assert "int8" in page
+    assert "split by <b>all" not in page
+    assert "how the model was trained is not known here" in page
 
 
 def test_figures_are_written_as_png_where_they_are_asked_for(run: Path) -> None:

@@ -113,14 +113,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _require_own_data(out: Path, index: DatasetIndex) -> None:
-    """Make sure that no evaluation of another folder is replaced."""
+    """Make sure that no evaluation of other data in another folder is replaced."""
     from gliomask.evaluation.results import SUMMARY
 
     try:
-        data = json.loads((out / SUMMARY).read_text(encoding="utf-8"))["data"]
+        known = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        data, fingerprint = known["data"], known["data_fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or none of ours, of which others take care
         return
-    if data != str(index.root):
+    if data != str(index.root) and fingerprint != index.fingerprint:
         raise UsageError(f"{out} holds an evaluation of {data}; choose another --out, or remove it")
 
 

@@ -53,6 +53,8 @@ class PredictOptions(OutputOptions):
     differ a little (docs/prediction.md); auto: float32, but bfloat16 where OpenVINO is installed and there is AMX."""
     device: DeviceName = "cpu"
     """cuda needs ONNX Runtime's GPU package."""
+    threads: int = 0
+    """Processor threads of the network: 0 takes one for each core, of which a container may have a share only."""
     flips: Flag = False
     """Predict every slice mirrored as well and average, for twice the time of the network."""
     smallest_component: float | None = None
@@ -84,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         engine=options.engine,
         precision=options.precision,
         device=options.device,
+        threads=options.threads,
         flips=options.flips,
         smallest_component=options.smallest_component,
     )
@@ -121,6 +124,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PredictOptions) -> None:
+    if options.threads < 0:
+        raise UsageError(f"--threads {options.threads}; expected a number of threads, or 0")
     if options.flair is None and (options.pre is not None or options.post is not None):
         raise UsageError("--pre and --post belong to one patient's --flair; expected that as well")
     if options.flair is not None and options.inputs:

@@ -18,6 +18,7 @@ from gliomask.evaluation.results import Evaluation, find_evaluation, read_evalua
 from gliomask.files import whole_file
 from gliomask.reporting.figures import save_figure
 from gliomask.reporting.style import NEGATIVE, NEUTRAL, POSITIVE, new_figure, style
+from gliomask.reporting.views import shown
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,18 @@ def caveats(models: Sequence[Model]) -> list[str]:
             "components of fewer voxels than a fraction of the patient's largest are left out of the masks, and the "
             f"fraction differs: {', '.join(each)}"
         )
-    precisions = [model.facts.get("precision") or "float32" for model in models]
-    if len(set(precisions)) > 1:
-        told = (f"{model.name} in {precision}" for model, precision in zip(models, precisions, strict=True))
+    networks = [
+        model for model in models if model.facts.get("model_sha256") != []
+    ]  # which masks of other programs have
+    precisions = {model.name: model.facts.get("precision") or "float32" for model in networks}
+    if len(set(precisions.values())) > 1:
+        told = (f"{name} in {precision}" for name, precision in precisions.items())
         own.append(f"the networks were computed otherwise: {', '.join(told)}")
+    views = {model.name: view for model in networks if (view := shown(model.facts)) is not None}
+    if len(set(views.values())) > 1:
+        own.append(
+            f"the networks were shown other things: {'; '.join(f'{name} {view}' for name, view in views.items())}"
+        )
     return own
 
 

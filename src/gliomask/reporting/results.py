@@ -89,7 +89,10 @@ def _differences(known: dict[str, Any], study: Study | VolumeStudy, predictor: P
     if isinstance(study, Study) and known.get("truth_sha256") != study.truth_fingerprint():
         yield "with other masks as the truth"
     yield from _other_settings(known, now)
-    if any("highdicom is not installed" in said for said in known["warnings"]) and find_spec("highdicom") is not None:
+    if (
+        any("highdicom is not installed" in said for said in known.get("warnings", ()))
+        and find_spec("highdicom") is not None
+    ):
         yield "without a DICOM segmentation, whose extra was not installed"
     if lacking := [name for name in keep.extras() if name not in known.get("extras", ())]:
         yield f"without {' and '.join(lacking)}"

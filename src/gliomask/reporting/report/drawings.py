@@ -127,6 +127,8 @@ def training_drawings(runs: Sequence[Trained]) -> list[Drawing]:
     folds = "" if len(runs) == 1 else f" One line a fold, {len(runs)} folds."
     last = all(curves.keeps_last(run) for run in runs)
     kept = "the last epoch" if last else "the epoch with the highest validation Dice per patient"
+    if any(run.config["optimisation"].get("start_share", 0) for run in runs):
+        kept += ", in a mean with those it began with,"
     drawings = []
     if curves.has_column(runs, "val_loss") or curves.has_column(runs, "train_loss"):
         drawings.append(Drawing(

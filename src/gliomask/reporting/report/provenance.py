@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gliomask.data.split import PARTS
-from gliomask.reporting.report.curves import kept_epoch
+from gliomask.reporting.report.curves import keeps_last, kept_epoch
 from gliomask.reporting.report.sources import Scored, Trained
 from gliomask.reporting.report.wording import NONE, plural
+from gliomask.reporting.views import shown
 
 Rows = list[tuple[str, str]]
 """Names and values in reading order."""
@@ -37,6 +38,8 @@ def evaluation_rows(scored: Scored) -> Rows:
         ("Patients and slices", size),
         ("Data", str(facts.get("data") or NONE)),
         ("Data fingerprint", str(facts.get("data_fingerprint") or NONE)),
+        *([("Shown to the model", view)] if (view := shown(facts)) is not None else []),
+        *([("Precision", str(facts["precision"]))] if facts.get("precision") else []),
         ("Threshold", f"probability {threshold:g}" if threshold is not None else "masks without probabilities"),
         ("Small components", _components(facts.get("smallest_component"))),
         ("Slice spacing", _spacing(facts.get("spacing"), scored.unit)),
@@ -56,7 +59,7 @@ def training_rows(runs: Sequence[Trained], scored: Scored) -> Rows:
     epochs = [f"{len(run.metrics)} of {run.config['optimisation']['epochs']}" for run in runs]
     return [
         ("Network", _settings(runs, "{model[model]}")),
-        ("Encoder weights", _settings(runs, "{model[encoder_weights]}")),
+        _beginning(runs),
         ("Recipe", _settings(runs, "{recipe}")),
         ("Image size", _settings(runs, "{image_size} x {image_size} pixels")),
         ("Epochs trained", _together(runs, epochs)),
@@ -64,6 +67,15 @@ def training_rows(runs: Sequence[Trained], scored: Scored) -> Rows:
         ("Split", _together(runs, [_split_kind(run) for run in runs])),
         ("Training data", "the data that was scored, by fingerprint" if same else f"other data, {fingerprint}"),
     ]
+
+
+def _beginning(runs: Sequence[Trained]) -> tuple[str, str]:
+    """Return what the first weights were: a trained model's, or those of the encoder."""
+    if all(run.config["model"].get("weights", "none") == "none" for run in runs):
+        return "Encoder weights", _settings(runs, "{model[encoder_weights]}")
+    share = _together(runs, [f"{run.config['optimisation'].get('start_share', 0):g}" for run in runs])
+    kept = "" if share == "0" else f"; what is kept holds {share} of it"
+    return "Goes on from", _settings(runs, "{model[weights]}") + kept
 
 
 def machine_rows(runs: Sequence[Trained]) -> Rows:
@@ -93,7 +105,7 @@ def training_table(runs: Sequence[Trained]) -> list[TrainingRow]:
                 name=run.name,
                 parts=tuple(_part(run, part) for part in PARTS),
                 epochs=len(run.metrics),
-                kept=NONE if kept is None else str(kept[0]),
+                kept=str(kept[0]) if kept is not None else str(len(run.metrics)) if keeps_last(run) else NONE,
                 dice=NONE if kept is None else f"{kept[1]:.3f}",
                 checksums=_checksums(run),
             )
