@@ -135,8 +135,9 @@ def _quantise(frame: Image.Image) -> Image.Image:
     """Map a picture that holds only greys and the colours of outlines onto the shared palette."""
     pixels = np.asarray(frame)
     index = (pixels[..., 1].astype(np.uint16) * (_GREYS - 1) + 127) // 255
+    red, green, blue = np.moveaxis(pixels, 2, 0)
     for number, colour in enumerate(_COLOURS):
-        index[np.all(pixels == colour, axis=2)] = _GREYS + number
+        index[(red == colour[0]) & (green == colour[1]) & (blue == colour[2])] = _GREYS + number
     quantised = Image.fromarray(index.astype(np.uint8))
     greys = np.linspace(0, 255, _GREYS).round().astype(np.uint8)
     quantised.putpalette(np.concatenate((greys.repeat(3), _COLOURS.ravel())).tobytes())
