@@ -49,7 +49,7 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before_the_download(
     (tmp_path / "lgg").mkdir()
     monkeypatch.setattr("gliomask.data.fetch._download", lambda _: pytest.fail("downloaded"))
     if mounted:
-        monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "lgg")
+        monkeypatch.setattr("os.path.ismount", lambda path: Path(path).name == "lgg")
     else:
         monkeypatch.chdir(tmp_path / "lgg")
     with pytest.raises(DataError, match=r"name one in it: .*kaggle_3m"):

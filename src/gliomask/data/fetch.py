@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -41,7 +42,7 @@ def fetch(destination: Path) -> Path:
     if not destination.is_symlink() and destination.exists() and not _is_empty_folder(destination):
         found = "exists and is not an empty folder"
         raise DataError(destination, found, "a new folder", "choose another name, or remove it")
-    if destination.absolute() == Path.cwd() or destination.is_mount():
+    if destination.absolute() == Path.cwd() or os.path.ismount(destination):
         cure = f"name one in it: {destination / _FOLDER}"
         raise DataError(destination, "is the working folder or a mounted disk", "a new folder", cure)
     source = _download(destination)

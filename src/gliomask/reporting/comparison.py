@@ -84,9 +84,7 @@ def caveats(models: Sequence[Model]) -> list[str]:
             "components of fewer voxels than a fraction of the patient's largest are left out of the masks, and the "
             f"fraction differs: {', '.join(each)}"
         )
-    networks = [
-        model for model in models if model.facts.get("model_sha256") != []
-    ]  # which masks of other programs have
+    networks = [model for model in models if model.facts.get("model_sha256") != []]  # as of other programs' masks
     precisions = {model.name: model.facts.get("precision") or "float32" for model in networks}
     if len(set(precisions.values())) > 1:
         told = (f"{name} in {precision}" for name, precision in precisions.items())
