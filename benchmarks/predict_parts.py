@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.resident import peak_memory
-from gliomask.cli.predict import predict_found
 from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
+from gliomask.reporting.batch import predict_all
 from gliomask.reporting.loaded import Keep
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         found = find_inputs([Path(data)], results=Path(folder))
-        failed = [each for each in predict_found(found, predictor, Path(folder), Keep(pictures=False))
+        failed = [each for each in predict_all(found, predictor, Path(folder), Keep(pictures=False))
                   if not isinstance(each, dict)]  # fmt: skip
         seconds = time.perf_counter() - start
     if failed:

@@ -21,6 +21,7 @@ from gliomask.errors import UsageError
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import find_studies
+from gliomask.reporting.batch import predict_all
 from gliomask.reporting.loaded import Keep
 from gliomask.reporting.predictions import write_pictures
 from gliomask.reporting.results import predict_study
@@ -342,13 +343,12 @@ def test_a_name_that_leads_out_of_the_results_is_refused(model: str, tmp_path: P
 
 
 def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str, tmp_path: Path) -> None:
-    from gliomask.cli.predict import predict_found
     from gliomask.inference.inputs import find_inputs
 
     write_known_patient(tmp_path, "case", FOUND, FOUND)
     write_known_patient(tmp_path / "more", "other", FOUND, None)
     found = find_inputs([tmp_path])  # it is not told where the results go
-    one, other = predict_found(found, Predictor.load(model), tmp_path, Keep(pictures=False, overwrite=True))
+    one, other = predict_all(found, Predictor.load(model), tmp_path, Keep(pictures=False, overwrite=True))
     assert isinstance(one, Failure)
     assert "case holds the images themselves; expected another --out" in one.reason
     assert isinstance(other, dict)

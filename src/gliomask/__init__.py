@@ -17,6 +17,7 @@ _HOMES = {
     "Evaluation": "gliomask.evaluation.results",
     "GliomaskError": "gliomask.errors",
     "Keep": "gliomask.reporting.loaded",
+    "OutlineFinder": "gliomask.conversion.outlines",
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
     "RunFolder": "gliomask.training.run_folder",
@@ -24,11 +25,13 @@ _HOMES = {
     "build_index": "gliomask.data.index",
     "choose_subset": "gliomask.evaluation.subsets",
     "compare": "gliomask.evaluation.compare",
+    "convert_study": "gliomask.conversion.convert",
     "evaluate": "gliomask.evaluation.evaluate",
     "explore": "gliomask.reporting.explore",
     "find_inputs": "gliomask.inference.inputs",
     "fit": "gliomask.training.fit",
     "fit_folds": "gliomask.training.folds",
+    "predict_all": "gliomask.reporting.batch",
     "predict_study": "gliomask.reporting.results",
     "read_evaluation": "gliomask.evaluation.results",
     "write_evaluation": "gliomask.evaluation.results",
@@ -37,6 +40,8 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from gliomask.config import TrainConfig
+    from gliomask.conversion.convert import convert_study
+    from gliomask.conversion.outlines import OutlineFinder
     from gliomask.data.index import DatasetIndex, build_index
     from gliomask.errors import GliomaskError
     from gliomask.evaluation.compare import compare
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from gliomask.evaluation.subsets import choose_subset
     from gliomask.inference.inputs import find_inputs
     from gliomask.inference.predictor import Prediction, Predictor
+    from gliomask.reporting.batch import predict_all
     from gliomask.reporting.explore import explore
     from gliomask.reporting.loaded import Keep
     from gliomask.reporting.results import predict_study
@@ -60,6 +66,7 @@ __all__ = [
     "Evaluation",
     "GliomaskError",
     "Keep",
+    "OutlineFinder",
     "Prediction",
     "Predictor",
     "RunFolder",
@@ -67,11 +74,13 @@ __all__ = [
     "build_index",
     "choose_subset",
     "compare",
+    "convert_study",
     "evaluate",
     "explore",
     "find_inputs",
     "fit",
     "fit_folds",
+    "predict_all",
     "predict_study",
     "read_evaluation",
     "write_evaluation",

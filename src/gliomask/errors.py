@@ -96,3 +96,23 @@ class TrainingError(GliomaskError):
 
 class WeightsError(GliomaskError):
     """Pretrained weights that can neither be found nor downloaded."""
+
+
+def in_a_line(name: str, error: Exception, out: Path) -> str:
+    """Return the line about one of many studies that failed, while the others go on.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    error
+        A `GliomaskError`, an `OSError` or a `MemoryError`.
+    out
+        Folder of the results.
+    """
+    if isinstance(error, OSError):
+        found = f"{error.strerror or error} ({error.filename})"
+        return f"{name}: {found}; expected room and permission; look at {out}"
+    if isinstance(error, MemoryError):
+        return f"{name}: does not fit into memory; expected images of a head; check its size and spacing"
+    return f"{name}: {error}" if isinstance(error, EngineError) else str(error)

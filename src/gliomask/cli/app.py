@@ -19,6 +19,7 @@ COMMANDS = {
     "phantom": "simulate patients in the layout of the Kaggle data set",
     "fetch": "download the LGG data set from Kaggle",
     "index": "what is in a folder of slices, and what is wrong with it",
+    "convert": "volumes with outlines (NIfTI, DICOM) made into a folder to train on",
     "explore": "figures of a data set: distribution, samples, masks, augmentations",
     "train": "train a network; makes a run folder with an exported model",
     "evaluate": "score a trained model, or masks of any program, patient by patient",

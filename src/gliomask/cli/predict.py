@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,11 @@ import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
-from gliomask.errors import EngineError, GliomaskError, UsageError
+from gliomask.errors import UsageError
 from gliomask.models.trained import DEFAULT
 
 if TYPE_CHECKING:
     from gliomask.inference.inputs import Inputs
-    from gliomask.inference.predictor import Predictor
-    from gliomask.inference.studies import Study
-    from gliomask.inference.volume_study import VolumeStudy
-    from gliomask.reporting.loaded import Keep, Loaded
-    from gliomask.reporting.results_table import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(PredictOptions, "predict", arguments)
     _check(options)
     from gliomask.inference.predictor import Predictor
+    from gliomask.reporting.batch import predict_all
     from gliomask.reporting.loaded import Keep
-    from gliomask.reporting.results_table import TABLE, Failure, require_own_table
 
     printer, start = Printer(options), time.perf_counter()
     predictor = Predictor.load(
@@ -91,9 +86,6 @@ def main(arguments: Sequence[str]) -> int:
         smallest_component=options.smallest_component,
     )
     found = _find(options)
-    for error in found.errors:
-        printer.error(str(error))
-    require_own_table(options.out)
     keep = Keep(
         pictures=not options.no_pictures,
         probabilities=options.probabilities,
@@ -101,26 +93,22 @@ def main(arguments: Sequence[str]) -> int:
         overwrite=options.overwrite,
     )
     results: list[dict[str, Any]] = []
-    failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
-    try:
-        with printer.progress("predicting") as progress:
-            for done, outcome in enumerate(predict_found(found, predictor, options.out, keep), start=1):
-                if isinstance(outcome, dict):
-                    results.append(outcome)
-                    _tell(outcome, printer)
-                else:
-                    failures.append(outcome)
-                    printer.error(outcome.reason)
-                if progress is not None:
-                    progress(done, len(found.studies))
-    finally:  # an interrupted call leaves a table of what is complete
-        if results or (failures and (options.out / TABLE).is_file()):  # a failure alone begins none
-            _write_table(options.out, results, failures, printer)
+    errors: list[str] = []
+    with printer.progress("predicting") as progress, closing(predict_all(found, predictor, options.out, keep)) as all_:
+        for outcome in all_:
+            if isinstance(outcome, dict):
+                results.append(outcome)
+                _tell(outcome, printer)
+            else:
+                errors.append(outcome.reason)
+                printer.error(outcome.reason)
+            if progress is not None:
+                progress(len(results) + len(errors), len(found.studies) + len(found.errors))
     if predictor.mirrored_seconds:
         spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
         printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")
-    printer.result({"studies": results, "failed": len(failures), "errors": [each.reason for each in failures]})
-    return 1 if failures else 0
+    printer.result({"studies": results, "failed": len(errors), "errors": errors})
+    return 1 if errors else 0
 
 
 def _check(options: PredictOptions) -> None:
@@ -146,63 +134,6 @@ def _find(options: PredictOptions) -> Inputs:
     if options.series is not None and found.studies and not in_dicom and not found.errors:
         raise UsageError(f"--series {options.series} chooses among DICOM series; expected DICOM, or leave it out")
     return found
-
-
-def predict_found(found: Inputs, predictor: Predictor, out: Path, keep: Keep) -> Iterator[dict[str, Any] | Failure]:
-    """Predict one study after the other, the next being read meanwhile; yield what came of each."""
-    from gliomask.reporting.results import predict_study
-    from gliomask.reporting.results_table import Failure
-
-    for study, reading in _read_ahead(found, predictor, out, keep):
-        try:
-            loaded = None if reading is None else reading.result()
-            result = predict_study(study, predictor, out, keep, loaded=loaded)
-        except (GliomaskError, OSError, MemoryError) as error:
-            yield Failure(study.name, _reason(study.name, error, out))
-        else:
-            yield result
-
-
-def _reason(name: str, error: Exception, out: Path) -> str:
-    """Return the line about a study that failed."""
-    if isinstance(error, OSError):
-        found = f"{error.strerror or error} ({error.filename})"
-        return f"{name}: {found}; expected room and permission; look at {out}"
-    if isinstance(error, MemoryError):
-        return f"{name}: does not fit into memory; expected images of a head; check its size and spacing"
-    return f"{name}: {error}" if isinstance(error, EngineError) else str(error)
-
-
-def _write_table(out: Path, results: list[dict[str, Any]], failures: list[Failure], printer: Printer) -> None:
-    """Write the table; where that fails, say so, for the results are there and the outcome is still to be told."""
-    from gliomask.reporting.results_table import Failure, write_table
-
-    try:
-        write_table(out, results, failures)
-    except OSError as error:
-        failures.append(Failure(out.name, _reason(str(out), error, out)))
-        printer.error(failures[-1].reason)
-
-
-def _read_ahead(
-    found: Inputs, predictor: Predictor, out: Path, keep: Keep
-) -> Iterator[tuple[Study | VolumeStudy, Future[Loaded] | None]]:
-    """Yield each study with its images, which another thread reads one study ahead; None for one that is done."""
-    from gliomask.reporting.loaded import load_study
-    from gliomask.reporting.results import finished
-
-    def read(study: Study | VolumeStudy) -> Loaded | None:
-        return None if finished(study, predictor, out, keep) is not None else load_study(study)
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead: tuple[Study | VolumeStudy, Any] | None = None
-        for study in found.studies:
-            following = study, reader.submit(read, study)
-            if ahead is not None:
-                yield ahead
-            ahead = following
-        if ahead is not None:
-            yield ahead
 
 
 def _tell(result: dict[str, Any], printer: Printer) -> None:

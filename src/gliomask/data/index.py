@@ -24,6 +24,8 @@ from gliomask.data import index_cache, naming
 from gliomask.data.clinical import Clinical, read_clinical
 from gliomask.data.records import DatasetIndex, PatientRecord, Problem, SliceRecord, from_values, to_values
 from gliomask.data.scan import TABLE, Entry, SliceFiles, list_entries, sort_out
+from gliomask.data.spacings import TABLE as SPACINGS
+from gliomask.data.spacings import Spacings, read_spacings
 from gliomask.errors import DataError, UnreadableImageError
 from gliomask.volumes.slices import read_image, read_mask
 
@@ -127,10 +129,10 @@ def _entries(root: Path) -> tuple[Entry, ...]:
 
 
 def _tables_above(root: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
-    """Return the table beside the folder of one patient, which is where the Kaggle layout keeps it."""
+    """Return the tables beside the folder of one patient, which is where the Kaggle layout keeps them."""
     inside = (entry.path.name for entry in entries if len(entry.path.parts) == 1 and not entry.is_folder)
     patient = any(name.patient == root.name for file in inside if (name := naming.parse_slice_name(file)))
-    return (f"../{TABLE}",) if patient and (root.parent / TABLE).is_file() else ()
+    return tuple(f"../{name}" for name in (TABLE, SPACINGS) if patient and (root.parent / name).is_file())
 
 
 def _stamps(root: Path, entries: Iterable[Entry], tables: Iterable[str]) -> list[tuple[str, int, int]]:
@@ -148,12 +150,14 @@ def _build(root: Path, entries: tuple[Entry, ...], tables: tuple[str, ...], prog
         raise DataError(root, f"no slices ({found})", naming.EXPECTED, _CURE_ROOT)
     readings, problems = _read_all(root, scan.slices, progress)
     readings, odd = _of_one_size(readings)
-    clinical, faults = read_clinical(root, (*scan.tables, *tables))
-    everything = (*scan.problems, *problems, *odd, *_same_patients(readings), *faults)
+    clinical, faults = read_clinical(root, (*scan.tables, *(name for name in tables if name.endswith(TABLE))))
+    spacings, more = read_spacings(root, (*scan.spacings, *(name for name in tables if name.endswith(SPACINGS))))
+    everything = (*scan.problems, *problems, *odd, *_same_patients(readings), *faults, *more)
     return DatasetIndex(
         root=root,
         patients=tuple(
-            _patient(name, list(group), clinical) for name, group in groupby(readings, lambda reading: reading.patient)
+            _patient(name, list(group), clinical, spacings)
+            for name, group in groupby(readings, lambda reading: reading.patient)
         ),
         problems=tuple(sorted(everything, key=lambda problem: (problem.path, problem.found))),
         fingerprint=_fingerprint(readings),
@@ -290,8 +294,8 @@ def _same_patients(readings: list[_Reading]) -> list[Problem]:
     ]
 
 
-def _patient(name: str, readings: list[_Reading], clinical: Clinical) -> PatientRecord:
-    known = dict(clinical.get(naming.person(name), {}))
+def _patient(name: str, readings: list[_Reading], clinical: Clinical, spacings: Spacings) -> PatientRecord:
+    known = dict(clinical.get(naming.person(name)) or clinical.get(name, {}))
     in_all = frozenset.intersection(*(reading.copies for reading in readings))
     return PatientRecord(
         name=name,
@@ -299,6 +303,7 @@ def _patient(name: str, readings: list[_Reading], clinical: Clinical) -> Patient
         slices=tuple(reading.record for reading in readings),
         missing=tuple(sequence for sequence in ("pre", "post") if sequence in in_all),
         clinical=known,
+        spacing=spacings.get(name),
     )
 
 

@@ -15,7 +15,10 @@ _PATIENT_NAME = re.compile(_PATIENT)
 _TCGA_SLICE = re.compile(_PATIENT + _REST)
 _ANY_SLICE = re.compile(r"(?P<patient>.+)" + _REST)
 _BARCODE = re.compile(r"(?<![A-Z0-9])TCGA[-_]([A-Z0-9]{2})[-_]([A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
-_BESIDE = re.compile(r"\..*|data\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
+_OTHER_SCAN = re.compile(  # names of BIDS, and of BraTS since 2023
+    r"(?P<person>sub-[A-Za-z0-9]+)(_.*)?|(?P<brats>BraTS-[A-Za-z]+-[0-9]{5})-[0-9]{3}(-.*)?"
+)
+_BESIDE = re.compile(r"\..*|data\.csv|volumes\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
 
 EXPECTED = "<patient>_<number>.tif or <patient>_<number>_mask.tif (or .png) in a folder <patient>"
 """How a slice is to be named, for messages."""
@@ -81,10 +84,16 @@ def institution(patient: str) -> str:
 def person(patient: str) -> str:
     """Return who a patient is, which is what the `Patient` column of data.csv holds.
 
-    The first three fields of a TCGA name, so that somebody who was scanned twice is one person; any other name whole.
+    The first three fields of a TCGA name, ``sub-...`` of BIDS and ``BraTS-GLI-00001`` of ``BraTS-GLI-00001-001``, so
+    that somebody who was scanned twice is one person; any other name whole.
+
+    >>> person("TCGA_CS_4941_19960909"), person("sub-01_ses-2"), person("BraTS-GLI-00001-001"), person("P_1")
+    ('TCGA_CS_4941', 'sub-01', 'BraTS-GLI-00001', 'P_1')
     """
-    match = _PATIENT_NAME.fullmatch(patient)
-    return match["case"] if match is not None else patient
+    if (match := _PATIENT_NAME.fullmatch(patient)) is not None:
+        return match["case"]
+    other = _OTHER_SCAN.fullmatch(patient)
+    return patient if other is None else other["person"] or other["brats"]
 
 
 def known_as(patient: str) -> frozenset[str]:
@@ -109,5 +118,5 @@ def persons(name: str) -> frozenset[str]:
 
 
 def may_lie_beside(name: str) -> bool:
-    """Tell whether a file that is no slice is expected in a data set: data.csv, README*.md, LICENSE*, hidden files."""
+    """Tell whether a file that is no slice is expected in a data set: tables, README*.md, LICENSE*, hidden files."""
     return _BESIDE.fullmatch(name) is not None

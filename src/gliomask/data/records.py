@@ -58,6 +58,8 @@ class PatientRecord:
         Sequences that equal FLAIR in every slice: a subset of ``("pre", "post")``.
     clinical
         Columns of data.csv that are not blank, as text; empty if the patient has no row.
+    spacing
+        Distance of slices, rows and columns in mm, from volumes.csv; None if it does not tell.
     """
 
     name: str
@@ -65,6 +67,7 @@ class PatientRecord:
     slices: tuple[SliceRecord, ...]
     missing: tuple[str, ...]
     clinical: dict[str, str]
+    spacing: tuple[float, float, float] | None = None
 
     @property
     def tumour_pixels(self) -> int:
@@ -153,4 +156,5 @@ def from_values(root: Path, values: Mapping[str, Any]) -> DatasetIndex:
 
 def _patient(values: Mapping[str, Any]) -> PatientRecord:
     slices = tuple(SliceRecord(**record) for record in values["slices"])
-    return PatientRecord(**{**values, "slices": slices, "missing": tuple(values["missing"])})
+    spacing = None if values["spacing"] is None else tuple(values["spacing"])
+    return PatientRecord(**{**values, "slices": slices, "missing": tuple(values["missing"]), "spacing": spacing})

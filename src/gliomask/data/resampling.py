@@ -53,6 +53,12 @@ class SquareFit:
         return max(self.height, round(length / tall)), max(self.width, round(length / wide))
 
     @property
+    def pixel_after(self) -> tuple[float, float]:
+        """Height and width of a pixel of the network's square, in the unit of `pixel`."""
+        (rows, columns), (tall, wide) = self.sides, self.pixel
+        return rows * tall / self.size, columns * wide / self.size
+
+    @property
     def _window(self) -> tuple[slice, slice]:
         rows, columns = self.sides
         top, left = (rows - self.height) // 2, (columns - self.width) // 2

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from gliomask.data import naming
+from gliomask.data import naming, spacings
 from gliomask.data.records import Problem
 
 _DEPTH = 4  # <archive>/lgg-mri-segmentation/kaggle_3m/<patient>, and one to spare
@@ -38,10 +38,11 @@ class SliceFiles:
 
 @dataclass(frozen=True)
 class Scan:
-    """Slices by patient and number, clinical tables, and what is wrong with the names."""
+    """Slices by patient and number, tables of persons and of distances, and what is wrong with the names."""
 
     slices: tuple[SliceFiles, ...]
     tables: tuple[str, ...]
+    spacings: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
@@ -90,9 +91,13 @@ def sort_out(root: Path, entries: tuple[Entry, ...]) -> Scan:
             continue
         files = slices.setdefault((name.patient, name.number), SliceFiles(name.patient, name.number))
         (files.masks if name.is_mask else files.images).append(str(entry.path))
-    tables = tuple(str(entry.path) for entry in entries if not entry.is_folder and entry.path.name.lower() == TABLE)
+    tables, spaced = _called(entries, TABLE), _called(entries, spacings.TABLE)
     problems += [*_empty_folders(root, entries), *_numbering(slices)]
-    return Scan(tuple(slices[key] for key in sorted(slices)), tables, tuple(problems))
+    return Scan(tuple(slices[key] for key in sorted(slices)), tables, spaced, tuple(problems))
+
+
+def _called(entries: tuple[Entry, ...], name: str) -> tuple[str, ...]:
+    return tuple(str(entry.path) for entry in entries if not entry.is_folder and entry.path.name.lower() == name)
 
 
 def _walk(root: Path, below: PurePosixPath, depth: int) -> Iterator[Entry]:

@@ -155,7 +155,8 @@ def evaluate(
     positions
         Slices to score, as row numbers in the order of the index; all if None.
     spacing
-        Distance of slices, rows and columns in mm. If None, what the source knows of every patient; else pixels.
+        Distance of slices, rows and columns in mm. If None, what the source or the index (volumes.csv) knows of every
+        patient; where one is not known, distances are in pixels for all.
     masks_to
         Folder in which the masks are kept, if they are to be.
     progress
@@ -175,7 +176,7 @@ def evaluate(
             index.root, "no slice to score", "at least one patient in the subset", "choose another --subset"
         )
     masks = PredictedMasks(lambda _: source) if isinstance(source, Predictor) else source
-    spacings = [spacing or masks.spacing(patient) for patient, _ in selected]
+    spacings = [spacing or masks.spacing(patient) or patient.spacing for patient, _ in selected]
     if any(known is None for known in spacings):
         spacings = [None] * len(selected)
     counts, results = [], []

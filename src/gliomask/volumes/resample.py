@@ -9,6 +9,7 @@ from gliomask.errors import DataError
 from gliomask.volumes.volume import Volume
 
 _LEAST_OVERLAP = 0.5
+_SAME = 0.1  # of a voxel
 _EXPECTED = "a volume of the same patient in the same position"
 
 
@@ -49,6 +50,27 @@ def resample(volume: Volume, grid: Volume) -> tuple[Volume, float]:
         raise DataError(volume.source, f"a volume that covers {covered:.0%} of FLAIR", _EXPECTED, cure)
     values = _linear(volume, between, grid.array.shape)
     return Volume(values, grid.affine, "RAS", volume.source, volume.frame_of_reference), covered
+
+
+def same_grid(volume: Volume, other: Volume) -> bool:
+    """Tell whether two volumes have the same voxels: no corner lies further off than a tenth of one."""
+    if volume.array.shape != other.array.shape:
+        return False
+    ends = [(0, length - 1) for length in volume.array.shape]
+    corners = np.stack([*(axis.ravel() for axis in np.meshgrid(*ends, indexing="ij")), np.ones(8)])
+    apart = np.linalg.inv(volume.affine) @ other.affine @ corners - corners
+    return bool(np.abs(apart).max() < _SAME)
+
+
+def to_grid(labels: Volume, grid: Volume) -> NDArray[np.generic]:
+    """Return labels on another's grid by nearest neighbour, 0 outside of them; (X, Y, Z) of the labels' type."""
+    from scipy import ndimage  # noqa: PLC0415 - slow to import
+
+    between = np.linalg.inv(labels.affine) @ grid.affine
+    result = np.zeros(grid.array.shape, labels.array.dtype)
+    place = {"matrix": between[:3, :3], "offset": between[:3, 3], "output_shape": grid.array.shape}
+    ndimage.affine_transform(labels.array, output=result, order=0, mode="grid-constant", **place)
+    return result
 
 
 def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple[int, ...]) -> float:

@@ -1,0 +1,1 @@
+"""Makes folders to train on from volumes with outlines. Knows no network."""

@@ -1,0 +1,192 @@
+"""Finds the outline that belongs to a volume, and brings it to the volume's grid. Knows no slices."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliomask.errors import DataError
+from gliomask.inference.names import is_mask, place_of, stem
+from gliomask.inference.nifti_studies import other_sequence
+from gliomask.inference.volume_study import VolumeStudy
+from gliomask.volumes.nifti_file import SUFFIXES
+from gliomask.volumes.nifti_image import NiftiImage, read_nifti
+from gliomask.volumes.resample import same_grid, to_grid
+from gliomask.volumes.volume import Volume
+
+_SEQUENCE = re.compile(r"[^A-Za-z0-9]*(t2[^A-Za-z0-9]?)?(flair|t2f)$", re.IGNORECASE)
+_ENDING = re.compile(r"[_.-](mask|seg|dseg|label|labels|roi|pred)$", re.IGNORECASE)
+_ENTITY = re.compile(r"_(?!ses-)[a-z]+-[A-Za-z0-9]+")
+_OF_SOMETHING_ELSE = re.compile(r"brain|skull|head|prob", re.IGNORECASE)
+_LEAST_INSIDE = 0.5
+_OUTLINE = "an outline of whole numbers, 0 outside of the tumour"
+
+
+def patient_name(study: VolumeStudy) -> str:
+    """Return what the folder of a patient is called: the study's name without the sequence, or else its folder's.
+
+    ``BraTS-GLI-00001-000-t2f`` becomes ``BraTS-GLI-00001-000``; ``flair`` in the folder P001 becomes ``P001``.
+    """
+    name = _SEQUENCE.sub("", study.name)
+    if name or not isinstance(study.flair, Path):
+        return name or study.name
+    return study.flair.absolute().parent.name or study.name
+
+
+@dataclass(frozen=True)
+class OutlineFinder:
+    """The NIfTI files that are outlines, by the patient they are named after.
+
+    Parameters
+    ----------
+    folder
+        Searched to any depth, when the first outline is asked for. None: each study's own folder.
+
+    Raises
+    ------
+    DataError
+        If it is no folder.
+    """
+
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the folder is there."""
+        if self.folder is not None and not self.folder.is_dir():
+            found = "a file" if self.folder.exists() else "no such folder"
+            raise DataError(self.folder, found, "a folder of outlines", "check the path")
+
+    def of(self, study: VolumeStudy) -> Path:
+        """Return the outline of a study.
+
+        It is called like the study, its FLAIR file or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or
+        nothing behind it; other BIDS entities than subject and session do not count. Without a folder to search, it is
+        also the only mask beside the only FLAIR volume of a folder, whatever its name.
+
+        Raises
+        ------
+        DataError
+            If there is none, or more than one.
+        """
+        names = {_key(study.name), _key(patient_name(study))}
+        if isinstance(study.flair, Path):
+            names.add(_key(stem(place_of(study.flair))))
+        if self.folder is not None:
+            found = {path for name in names for path in self._by_name.get(name, ())}
+        else:
+            found = _beside(study, names)
+        if len(found) == 1:
+            return found.pop()
+        name = patient_name(study)
+        if not found:
+            raise DataError(
+                self.folder or _place(study),
+                f"no outline of {name}",
+                f"{name}_seg.nii.gz",
+                "rename it, or give --masks",
+            )
+        listed = ", ".join(sorted(path.name for path in found))
+        raise DataError(self.folder or _place(study), f"{len(found)} outlines: {listed}", "one", "give --masks FOLDER")
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        named: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in sorted(self.folder.rglob("*")) if self.folder is not None else ():
+            if _is_outline(path):
+                named[_key(stem(place_of(path)))].append(path)
+        return dict(named)
+
+
+def read_outline(path: Path, labels: Sequence[int], flair: Volume) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Read an outline and bring it to the grid of a volume.
+
+    Parameters
+    ----------
+    path
+        NIfTI with whole numbers; by its header it may lie on another grid.
+    labels
+        Which numbers are tumour; all above 0 if there are none.
+    flair
+        Whose grid the result lies on.
+
+    Returns
+    -------
+    NDArray
+        (X, Y, Z) bool.
+    tuple of str
+        What a user should know, one sentence each.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or holds other numbers, or less than half of the outline lies in the volume.
+    """
+    image = read_nifti(path)
+    marked = _marked(path, image.volume.array, labels)
+    said = [] if marked.any() else ["no tumour in the outline"]
+    if _has_no_place(image) and marked.shape == flair.array.shape:
+        return marked, (*said, "the outline's header says nothing of its place; it is taken to lie on FLAIR's grid")
+    volume = Volume(marked.astype(np.uint8), image.volume.affine, "RAS", str(path))
+    if same_grid(volume, flair):
+        return marked, tuple(said)
+    moved = to_grid(volume, flair).astype(np.bool_)
+    _check_inside(path, volume, Volume(moved, flair.affine, "RAS", flair.source))
+    return moved, (*said, "the outline lies on another grid; it was brought to FLAIR's by nearest neighbour")
+
+
+def _key(name: str) -> str:
+    name = _SEQUENCE.sub("", _ENDING.sub("", name)) or name
+    return _ENTITY.sub("", _ENDING.sub("", name)) if name.startswith("sub-") else name
+
+
+def _is_outline(path: Path) -> bool:
+    is_image = path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    return is_image and _OF_SOMETHING_ELSE.search(stem(place_of(path))) is None
+
+
+def _place(study: VolumeStudy) -> Path:
+    """Return what an error about a study names."""
+    return study.flair if isinstance(study.flair, Path) else Path(study.flair[0].source)
+
+
+def _beside(study: VolumeStudy, names: Iterable[str]) -> set[Path]:
+    """Return the outlines in the folder of a study's NIfTI file."""
+    if not isinstance(study.flair, Path) or study.is_dicom:
+        return set()
+    files = [path for path in study.flair.absolute().parent.iterdir() if path.name.lower().endswith(SUFFIXES)]
+    masks = {path for path in files if is_mask(path) and _is_outline(path)}
+    named = {path for path in masks if _key(stem(place_of(path))) in names}
+    volumes = [path for path in files if not is_mask(path) and other_sequence(path) is None]
+    return named or (masks if len(volumes) == 1 else set())
+
+
+def _marked(path: Path, values: NDArray[Any], labels: Sequence[int]) -> NDArray[np.bool_]:
+    is_whole = values.dtype.kind != "f" or np.array_equal(values, np.rint(values))
+    if values.min() < 0 or not is_whole:
+        numbers = np.unique(values)
+        shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
+        raise DataError(path, f"values {shown}", _OUTLINE, "check whether it is an image, or threshold it")
+    marked: NDArray[np.bool_] = np.isin(values, labels) if labels else values != 0
+    if marked.all():
+        raise DataError(path, "an outline around everything", _OUTLINE, "check whether it is inverted")
+    return marked
+
+
+def _has_no_place(image: NiftiImage) -> bool:
+    return max(int(image.header["sform_code"]), int(image.header["qform_code"])) <= 0
+
+
+def _check_inside(path: Path, before: Volume, after: Volume) -> None:
+    """Make sure that an outline has not been lost on its way to another grid."""
+    sizes = [np.count_nonzero(each.array) * float(np.prod(each.spacing)) for each in (before, after)]
+    if sizes[1] < _LEAST_INSIDE * sizes[0]:
+        found = f"an outline of which {sizes[1] / sizes[0]:.0%} lies in FLAIR"
+        raise DataError(path, found, "one that was drawn on it", "check that it is of the same examination")

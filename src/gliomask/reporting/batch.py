@@ -1,0 +1,89 @@
+"""Predicts study after study, the next being read meanwhile, and keeps the table of all. Knows no command line."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from gliomask.errors import GliomaskError, in_a_line
+from gliomask.inference.inputs import Inputs
+from gliomask.inference.predictor import Predictor
+from gliomask.inference.studies import Study
+from gliomask.inference.volume_study import VolumeStudy
+from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
+from gliomask.reporting.results import finished, predict_study
+from gliomask.reporting.results_table import TABLE, Failure, require_own_table, write_table
+
+
+def predict_all(
+    found: Inputs, predictor: Predictor, out: Path, keep: Keep = MASKS_AND_PICTURES
+) -> Generator[dict[str, Any] | Failure]:
+    """Predict everything that was found, as `gliomask predict` does.
+
+    Parameters
+    ----------
+    found
+        What `gliomask.find_inputs` returned.
+    predictor
+        The model.
+    out
+        Folder of all results: one folder a study, and ``summary.csv`` and ``summary.json``, which are written at the
+        end, also of an iteration that was broken off.
+    keep
+        What to write beside the masks.
+
+    Yields
+    ------
+    dict or Failure
+        For each study what `predict_study` returns, or why there is no result; first what `find_inputs` could not
+        use; last, if it could not be written, why there is no table.
+
+    Raises
+    ------
+    DataError
+        If there is a table in the folder that is none of ours.
+    """
+    require_own_table(out)
+    results: list[dict[str, Any]] = []
+    failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
+    yield from tuple(failures)
+    trouble = None
+    try:
+        for study, reading in _read_ahead(found, predictor, out, keep):
+            try:
+                loaded = None if reading is None else reading.result()
+                results.append(predict_study(study, predictor, out, keep, loaded=loaded))
+            except (GliomaskError, OSError, MemoryError) as error:
+                failures.append(Failure(study.name, in_a_line(study.name, error, out)))
+                yield failures[-1]
+            else:
+                yield results[-1]
+    finally:
+        if results or (failures and (out / TABLE).is_file()):  # a failure alone begins none
+            try:
+                write_table(out, results, failures)
+            except OSError as error:
+                trouble = Failure(out.name, in_a_line(str(out), error, out))
+    if trouble is not None:
+        yield trouble
+
+
+def _read_ahead(
+    found: Inputs, predictor: Predictor, out: Path, keep: Keep
+) -> Iterator[tuple[Study | VolumeStudy, Future[Loaded | None]]]:
+    """Yield each study with its images, which another thread reads one study ahead; None for one that is done."""
+
+    def read(study: Study | VolumeStudy) -> Loaded | None:
+        return None if finished(study, predictor, out, keep) is not None else load_study(study)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead: tuple[Study | VolumeStudy, Future[Loaded | None]] | None = None
+        for study in found.studies:
+            following = study, reader.submit(read, study)
+            if ahead is not None:
+                yield ahead
+            ahead = following
+        if ahead is not None:
+            yield ahead
