@@ -249,7 +249,7 @@ def test_a_table_that_cannot_be_written_hides_no_outcome(
     def read_only(*_: Any) -> None:
         raise PermissionError(13, "Permission denied", "summary.csv")
 
-    monkeypatch.setattr("gliomask.reporting.results_table.write_table", read_only)
+    monkeypatch.setattr("gliomask.reporting.batch.write_table", read_only)
     call = ["predict", str(tmp_path / "a.nii"), "--model", model, "--out", str(tmp_path / "out"), "--no-pictures"]
     assert main([*call, "--json"]) == 1
     told = capsys.readouterr()

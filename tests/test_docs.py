@@ -8,14 +8,10 @@ import shlex
 from importlib import import_module
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import pytest
 
 from builders import write_known_model
 from gliomask.cli import app
-from gliomask.data.cache import read_patient
-from gliomask.data.index import build_index
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -68,26 +64,6 @@ def test_quick_tour_runs_as_written(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     names = runpy.run_path(str(tmp_path / "example.py"))
     assert names["prediction"].mask.shape == names["truth"].shape
     assert names["scores"]["dice_patient"]["patients"] == 1  # of the test part
-
-
-def test_volumes_with_outlines_become_a_data_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "own-data.md").read_text()
-    (lines,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    outline = np.zeros((40, 48, 6), np.uint8)
-    outline[10:20, 12:30, 2:4] = 1
-    head = np.random.default_rng(0).integers(50, 100, outline.shape) + 100 * outline
-    affine = np.diag([-4.0, -4.0, 5.0, 1.0])  # to the left and to the front, as scanners and dcm2niix write it
-    for name, array in (("flair", head.astype(np.int16)), ("tumour", outline)):
-        nibabel.save(nibabel.Nifti1Image(array, affine), tmp_path / f"{name}.nii.gz")  # type: ignore[no-untyped-call]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "example.py").write_text(lines)
-    runpy.run_path(str(tmp_path / "example.py"))
-    index = build_index(Path("mydata"))
-    assert (index.problems, [patient.name for patient in index.patients], index.slice_count) == ((), ["P001"], 6)
-    images, masks = read_patient(index.root, index.patients[0])
-    assert masks.any(axis=(1, 2)).tolist() == [False, False, True, True, False, False]
-    assert masks.sum() == outline.sum()
-    assert images[masks].min() > images[~masks].max()  # the outline lies on what it was drawn around
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:

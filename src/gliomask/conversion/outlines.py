@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.inference.names import is_mask, place_of, stem
+from gliomask.inference.names import is_mask, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import other_sequence
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.nifti_file import SUFFIXES
@@ -83,6 +83,8 @@ class OutlineFinder:
             found = {path for name in names for path in self._by_name.get(name, ())}
         else:
             found = _beside(study, names)
+        own = {whole_path(path) for path in (study.flair, study.pre, study.post) if isinstance(path, Path)}
+        found = {path for path in found if whole_path(path) not in own}
         if len(found) == 1:
             return found.pop()
         name = patient_name(study)
@@ -100,7 +102,7 @@ class OutlineFinder:
     def _by_name(self) -> dict[str, list[Path]]:
         named: defaultdict[str, list[Path]] = defaultdict(list)
         for path in sorted(self.folder.rglob("*")) if self.folder is not None else ():
-            if _is_outline(path):
+            if _is_outline(path) and (is_mask(path) or not _SEQUENCE.search(stem(place_of(path)))):
                 named[_key(stem(place_of(path)))].append(path)
         return dict(named)
 

@@ -150,7 +150,7 @@ def _split_kind(run: Trained) -> str:
 
 def _spacing(spacing: Sequence[float] | None, unit: str) -> str:
     if spacing is None:
-        return "of each mask, in mm" if unit == "mm" else "unknown: distances are in pixels, volumes in voxels"
+        return "of each patient, in mm" if unit == "mm" else "unknown: distances are in pixels, volumes in voxels"
     return " x ".join(f"{length:g}" for length in spacing) + " mm (slices, rows, columns)"
 
 

@@ -1,0 +1,431 @@
+"""`gliomask convert`: what is written is what was drawn, where it was drawn, and nobody's files are lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from builders import write_known_model, write_patient
+from dicom_builders import write_series
+from gliomask.cli.app import main
+from gliomask.config import SplitConfig
+from gliomask.conversion.convert import convert_study
+from gliomask.conversion.outlines import OutlineFinder, patient_name
+from gliomask.data.cache import read_patient
+from gliomask.data.index import build_index
+from gliomask.data.split import make_split
+from gliomask.errors import UsageError
+from gliomask.evaluation.evaluate import evaluate
+from gliomask.inference.inputs import find_inputs
+from gliomask.inference.predictor import Predictor
+from gliomask.inference.volume_study import VolumeStudy
+from gliomask.volumes.slices import read_image, read_mask
+
+SIDE = 32
+HEAD, TUMOUR = 60, 250
+STEPS = (5.0, 5.0, 6.0)
+
+
+def scan(seed: int = 0) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Return (32, 32, 6) values with axes R, A, S, and labels 1 and 4; nothing of it is symmetrical."""
+    values, labels = np.zeros((SIDE, SIDE, 6), np.int16), np.zeros((SIDE, SIDE, 6), np.uint8)
+    values[2:30, 3:29, :] = HEAD + np.random.default_rng(seed).integers(0, 9, (28, 26, 6))
+    labels[5:14, 8:25, 1:4] = 1
+    labels[14:20, 8:12, 2:4] = 4
+    values[labels > 0] = TUMOUR
+    return values, labels
+
+
+def axial(array: NDArray[Any]) -> NDArray[Any]:
+    """Bring R, A, S to slices upwards, rows from front to back, columns from the patient's right to the left."""
+    return array.transpose(2, 1, 0)[:, ::-1, ::-1]
+
+
+def turned(array: NDArray[Any], axes: tuple[int, ...], signs: tuple[int, ...]) -> Any:
+    """Return an array of R, A, S with its axes in another order and direction, and the affine that says so."""
+    affine, moved = np.diag([0.0, 0.0, 0.0, 1.0]), array.transpose(axes)
+    for place, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        affine[axis, place] = sign * STEPS[axis]
+        affine[axis, 3] = -80.0 if sign > 0 else -80.0 + STEPS[axis] * (moved.shape[place] - 1)
+        moved = moved if sign > 0 else np.flip(moved, place)
+    return np.ascontiguousarray(moved), affine
+
+
+def save(path: Path, array: NDArray[Any], affine: Any = None, *, placed: bool = True) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = turned(array, (0, 1, 2), (1, 1, 1))[1] if affine is None else affine
+    image: Any = nibabel.Nifti1Image(array, affine)  # type: ignore[no-untyped-call]
+    if not placed:
+        image.set_qform(None, 0)
+        image.set_sform(None, 0)
+    nibabel.save(image, path)
+    return path
+
+
+def write_pair(folder: Path, name: str = "P1", seed: int = 0) -> Path:
+    """Write FLAIR and an outline of a patient as BraTS calls them; return FLAIR."""
+    values, labels = scan(seed)
+    save(folder / f"{name}_seg.nii.gz", labels)
+    return save(folder / f"{name}-t2f.nii.gz", values)
+
+
+def convert(*arguments: str | Path | int) -> int:
+    return main(["convert", *map(str, arguments), "--size", str(SIDE)])
+
+
+def stack(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read a patient's images and masks by rising number."""
+    count = len(list(folder.glob("*_mask.tif")))
+    names = [folder / f"{folder.name}_{number}" for number in range(1, count + 1)]
+    return (
+        np.stack([read_image(Path(f"{name}.tif")) for name in names]),
+        np.stack([read_mask(Path(f"{name}_mask.tif")) for name in names]),
+    )
+
+
+def rows(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "volumes.csv").open(newline="") as file:
+        return {row["patient"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize(("axes", "signs"), [*product(permutations(range(3)), product((1, -1), repeat=3))])
+def test_a_mask_lies_on_its_slices_whatever_the_orientation_of_either(
+    tmp_path: Path, axes: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
+    """All 48 orientations of FLAIR, of the outline with it, and of the outline in its own way."""
+    values, labels = scan()
+    for name, outline in (("P1", turned(labels, axes, signs)), ("P2", turned(labels, (0, 1, 2), (1, 1, 1)))):
+        save(tmp_path / f"{name}_seg.nii", *outline)
+        save(tmp_path / f"{name}_flair.nii", *turned(values, axes, signs))
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    for name in ("P1", "P2"):
+        images, masks = stack(tmp_path / "out" / name)
+        assert np.array_equal(masks, axial(labels) > 0)
+        assert np.array_equal(images[..., 1] > 100, axial(labels) > 0)
+        assert np.array_equal(images[..., 1] > 20, axial(values) > 0)
+        assert {float(rows(tmp_path / "out")[name][step]) for step in ("rows_mm", "columns_mm")} == {5.0}
+        assert rows(tmp_path / "out")[name]["slices_mm"] == "6"
+
+
+def test_only_the_labels_that_are_named_are_tumour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = write_pair(tmp_path / "scans").parent
+    assert convert(scans, "--out", tmp_path / "out", "--labels", 4, 2) == 0
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) == 4)
+    assert convert(scans, "--out", tmp_path / "none", "--labels", 7) == 0
+    assert "no tumour in the outline" in capsys.readouterr().out
+    assert not stack(tmp_path / "none" / "P1")[1].any()
+
+
+def test_slices_are_filled_up_to_a_square_in_space_and_say_their_distances(tmp_path: Path) -> None:
+    values, labels = scan()
+    wide = np.diag([10.0, 5.0, 3.0, 1.0])  # 320 mm wide, 160 mm high
+    save(tmp_path / "P1_flair.nii", values, wide)
+    save(tmp_path / "P1_seg.nii", labels, wide)
+    assert main(["convert", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "64", "--quiet"]) == 0
+    _, masks = stack(tmp_path / "out" / "P1")
+    square = np.zeros((6, 64, 32), bool)
+    square[:, 16:48] = axial(labels) > 0
+    assert np.array_equal(masks, square.repeat(2, axis=2))
+    row = rows(tmp_path / "out")["P1"]
+    assert [row[name] for name in ("slices_mm", "rows_mm", "columns_mm")] == ["3", "5", "5"]
+
+
+def test_a_small_head_is_cut_out_as_the_predictor_does_it(tmp_path: Path) -> None:
+    """What a network is trained on is what it gets to see: the logits of the slices are those of the volume."""
+    size = 64
+    values, labels = np.zeros((size, size, 6), np.int16), np.zeros((size, size, 6), np.uint8)
+    values[12:44, 20:50, :] = HEAD
+    labels[20:30, 30:40, 1:4] = 1
+    values[labels > 0] = TUMOUR
+    flair = save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", labels)
+    assert convert(flair, "--out", tmp_path / "out", "--masks", tmp_path) == 0
+    images, masks = stack(tmp_path / "out" / "P1")
+    predictor = Predictor.load(write_known_model(tmp_path / "model"))
+    (study,) = find_inputs([flair]).studies
+    assert isinstance(study, VolumeStudy)
+    seen: list[NDArray[np.float32]] = []
+    logits = predictor.engine.logits
+    predictor.engine.logits = lambda slices: (seen.append(slices), logits(slices))[1]  # type: ignore[func-returns-value,method-assign]
+    predictor.predict(study.read().images, pixel=(5.0, 5.0))
+    predictor.predict(images)
+    assert seen[0].shape == seen[1].shape
+    assert np.array_equal(seen[0], seen[1])
+    assert masks.any(axis=(1, 2)).tolist() == [False, True, True, True, False, False]
+    assert images[..., 1][masks].min() > 100  # what is called tumour is bright
+
+
+def test_an_outline_on_another_grid_is_brought_to_flair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, labels = scan()
+    fine = labels.repeat(2, axis=0).repeat(2, axis=1).repeat(3, axis=2)
+    affine = turned(labels, (0, 1, 2), (1, 1, 1))[1] @ np.diag([1 / 2, 1 / 2, 1 / 3, 1])
+    affine[:3, 3] -= np.array(STEPS) / 2 - np.array(STEPS) / [4, 4, 6]
+    save(tmp_path / "P1_flair.nii", values)
+    affine[:3, 3] += affine[:3, :3] @ [4, 4, 0]
+    save(tmp_path / "P1_seg.nii", fine[4:60, 4:60], affine)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "brought to FLAIR's by nearest neighbour" in capsys.readouterr().out
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
+
+
+def test_an_outline_without_a_place_lies_on_flair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, labels = scan()
+    save(tmp_path / "P1_flair.nii", *turned(values, (1, 0, 2), (-1, 1, -1)))
+    save(tmp_path / "P1_seg.nii", turned(labels, (1, 0, 2), (-1, 1, -1))[0], placed=False)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "says nothing of its place" in capsys.readouterr().out
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
+
+
+def moved(millimetres: float) -> NDArray[np.float64]:
+    affine: NDArray[np.float64] = turned(scan()[1], (0, 1, 2), (1, 1, 1))[1]
+    affine[0, 3] += millimetres
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("outline", "affine", "said"),
+    [
+        (scan()[1] * np.float32(0.5), None, "values 0, 0.5, 2; expected an outline of whole numbers"),
+        (-scan()[1].astype(np.int16), None, "values -4, -1, 0; expected an outline of whole numbers"),
+        (np.ones_like(scan()[1]), None, "an outline around everything"),
+        (scan()[1], moved(160.0), "an outline of which 0% lies in FLAIR"),
+        (scan()[1], moved(-65.0), "an outline of which 20% lies in FLAIR"),
+    ],
+)
+def test_what_is_no_outline_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], outline: NDArray[Any], affine: Any, said: str
+) -> None:
+    write_pair(tmp_path, "P2", seed=2)
+    save(tmp_path / "P1_flair.nii", scan()[0])
+    path = save(tmp_path / "P1_seg.nii", outline, affine)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 1
+    assert f"{path}: {said}" in capsys.readouterr().err
+    assert [folder.name for folder in sorted((tmp_path / "out").iterdir())] == ["P2", "volumes.csv"]
+
+
+@pytest.mark.parametrize(
+    ("flair", "outline", "patient"),
+    [
+        ("BraTS-GLI-00001-000-t2f.nii.gz", "BraTS-GLI-00001-000-seg.nii.gz", "BraTS-GLI-00001-000"),
+        ("BraTS20_Training_001_flair.nii", "BraTS20_Training_001_seg.nii", "BraTS20_Training_001"),
+        ("sub-01_ses-2_acq-3d_FLAIR.nii.gz", "sub-01_ses-2_label-lesion_mask.nii.gz", "sub-01_ses-2_acq-3d"),
+        ("case.nii.gz", "case_label.nii.gz", "case"),
+        ("P7/flair.nii.gz", "P7/tumour_seg.nii.gz", "P7"),
+        ("P7/T2_FLAIR.nii.gz", "P7/mask.nii.gz", "P7"),
+    ],
+)
+def test_the_outline_beside_flair_is_found(tmp_path: Path, flair: str, outline: str, patient: str) -> None:
+    volume = save(tmp_path / flair, scan()[0])
+    expected = save(tmp_path / outline, scan()[1])
+    save(expected.with_name("brain_mask.nii.gz"), scan()[1])
+    save(expected.with_name("t1_seg_probabilities.nii.gz"), scan()[1])
+    (study,) = find_inputs([volume.parent]).studies
+    assert isinstance(study, VolumeStudy)
+    assert patient_name(study) == patient
+    assert OutlineFinder().of(study) == expected
+
+
+def test_outlines_in_a_folder_of_their_own_go_by_the_name_of_the_patient(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also those that `predict` wrote and somebody corrected; P1 is not P10."""
+    for number, name in enumerate(("P1", "P10", "P2", "P3")):
+        save(tmp_path / "images" / f"{name}_flair.nii", scan(number)[0])
+    save(tmp_path / "masks" / "P10.nii.gz", scan()[1])
+    save(tmp_path / "masks" / "deeper" / "P1_flair" / "P1_flair_mask.nii.gz", scan()[1] * (scan()[1] == 1))
+    save(tmp_path / "masks" / "P3.nii.gz", scan()[1])
+    save(tmp_path / "masks" / "P3_pred.nii", scan()[1])
+    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert "no outline of P2; expected P2_seg.nii.gz" in said.err
+    assert "2 outlines: P3.nii.gz, P3_pred.nii; expected one" in said.err
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) == 1)
+    assert np.array_equal(stack(tmp_path / "out" / "P10")[1], axial(scan()[1]) > 0)
+    assert convert(tmp_path / "images", "--masks", tmp_path / "nowhere", "--out", tmp_path / "out") == 1
+    assert "nowhere: no such folder; expected a folder of outlines" in capsys.readouterr().err
+
+
+def test_two_volumes_of_one_patient_are_both_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path)
+    save(tmp_path / "P1_flair.nii", scan(1)[0])
+    assert convert(tmp_path, "--out", tmp_path / "out") == 1
+    assert "P1-t2f, P1_flair: volumes of one patient, P1; expected one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_dicom_takes_its_outline_by_name(tmp_path: Path) -> None:
+    values, labels = scan()
+    write_series(tmp_path / "P5", values, turned(values, (0, 1, 2), (1, 1, 1))[1], SeriesDescription="AX T2 FLAIR")
+    (study,) = find_inputs([tmp_path / "P5"]).studies
+    save(tmp_path / "masks" / "P5_seg.nii.gz", *turned(labels, (2, 0, 1), (-1, 1, -1)))
+    result = convert_study(study, OutlineFinder(tmp_path / "masks"), tmp_path / "out", size=SIDE)
+    assert (result["patient"], result["tumour_slices"]) == ("P5", 3)
+    assert np.array_equal(stack(tmp_path / "out" / "P5")[1], axial(labels) > 0)
+
+
+def test_blank_slices_at_both_ends_are_left_out_and_none_between(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, labels = scan()
+    values[:, :, (0, 3, 5)] = 0
+    labels[:, :, 3] = 0
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", labels)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "4 slices (FLAIR alone), 2 with tumour, 2 blank left out" in capsys.readouterr().out
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels)[1:5] > 0)
+
+
+def test_a_second_call_goes_on_and_replaces_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scans" / "out"  # below the images: its slices are no input
+    write_pair(tmp_path / "scans", "P1")
+    assert convert(tmp_path / "scans", "--out", out) == 0
+    stamp = (out / "P1" / "P1_1.tif").stat().st_mtime_ns
+    write_pair(tmp_path / "scans", "P2", seed=2)
+    assert convert(tmp_path / "scans", "--out", out) == 0
+    assert "P1 (done already)" in capsys.readouterr().out
+    assert (out / "P1" / "P1_1.tif").stat().st_mtime_ns == stamp
+    assert sorted(rows(out)) == ["P1", "P2"]
+
+    assert convert(tmp_path / "scans" / "P1-t2f.nii.gz", "--out", out, "--labels", 4) == 1
+    assert "P1: was made of other files or with other options" in capsys.readouterr().err
+    assert np.array_equal(stack(out / "P1")[1], axial(scan()[1]) > 0)
+    assert convert(tmp_path / "scans" / "P1-t2f.nii.gz", "--out", out, "--labels", 4, "--overwrite") == 0
+    assert np.array_equal(stack(out / "P1")[1], axial(scan()[1]) == 4)
+    assert rows(out)["P1"]["tumour_slices"] == "2"
+
+
+def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path)
+    kept = tmp_path / "out" / "P1" / "notes.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    assert convert(tmp_path, "--out", tmp_path / "out", "--overwrite") == 1
+    assert "P1: exists already and is none of ours; expected a new folder" in capsys.readouterr().err
+    assert kept.read_text() == "mine"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "volumes.csv").write_text("a,b\n1,2\n")
+    assert convert(tmp_path, "--out", tmp_path / "other") == 1
+    assert "volumes.csv: is no table of volumes" in capsys.readouterr().err
+    assert (tmp_path / "other" / "volumes.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_an_interrupted_call_leaves_nothing_half_and_the_next_one_mends_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pair(tmp_path)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("gliomask.conversion.convert.write_mask", interrupted)
+        assert convert(tmp_path, "--out", out) == 130
+    assert not [path for path in out.rglob("*") if path.is_file()]
+    assert convert(tmp_path, "--out", out) == 0
+    (out / "volumes.csv").unlink()  # as if it had been stopped just before the table
+    assert convert(tmp_path, "--out", out) == 0
+    assert sorted(rows(out)) == ["P1"]
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_slices_are_no_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patient(tmp_path / "slices", "P1")
+    assert convert(tmp_path / "slices", "--out", tmp_path / "out") == 1
+    assert "slices already; expected a volume, NIfTI or DICOM" in capsys.readouterr().err
+    (study,) = find_inputs([tmp_path / "slices"]).studies
+    with pytest.raises(UsageError, match="is slices already"):
+        convert_study(study, OutlineFinder(), tmp_path / "out")
+    assert main(["convert", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "16"]) == 2
+    assert "slices of 16 pixels; expected 32 to 1024" in capsys.readouterr().err
+
+
+def test_machines_get_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path)
+    save(tmp_path / "P2_flair.nii", scan(2)[0])
+    assert convert(tmp_path, "--out", tmp_path / "out", "--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["failed"] == len(said["errors"]) == 1
+    (patient,) = said["patients"]
+    assert patient["spacing_mm"] == [6.0, 5.0, 5.0]
+    assert (patient["slices"], patient["tumour_slices"], patient["sequences"]) == (6, 3, ["flair"])
+
+
+def test_what_is_written_is_indexed_and_scored_in_millimetres(tmp_path: Path) -> None:
+    write_pair(tmp_path)
+    values, labels = scan(3)
+    thick = np.diag([5.0, 5.0, 12.0, 1.0])
+    save(tmp_path / "P2_flair.nii", values, thick)
+    save(tmp_path / "P2_seg.nii", labels, thick)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    index = build_index(tmp_path / "out")
+    assert not index.problems
+    assert [patient.spacing for patient in index.patients] == [(6.0, 5.0, 5.0), (12.0, 5.0, 5.0)]
+    assert build_index(tmp_path / "out").patients == index.patients  # from the cache
+    predictor = Predictor.load(write_known_model(tmp_path / "model", cut=150.0))
+    found = evaluate(predictor, index)
+    assert found.unit == "mm"
+    assert found.patients["spacing"].tolist() == ["6 x 5 x 5", "12 x 5 x 5"]
+    images, truth = read_patient(index.root, index.patients[0])
+    assert images.shape == (6, SIDE, SIDE, 3)
+    assert np.array_equal(truth, axial(labels) > 0)
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    (tmp_path / "copy" / "volumes.csv").unlink()
+    assert evaluate(predictor, build_index(tmp_path / "copy")).unit == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ("patient,slices_mm,rows_mm\nP1,1,1\n", "a table without the column columns_mm"),
+        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,0,1\n", "distances ['1', '0', '1'] of P1"),
+        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,inf,1\n", "distances ['1', 'inf', '1'] of P1"),
+        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,1\n", "distances ['1', '1', None] of P1"),
+        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,1,1\nP1,1,1,2\n", "a patient with two rows"),
+        ('patient,slices_mm,rows_mm,columns_mm\n"P1,1,1,1\n', "an unreadable table"),
+    ],
+)
+def test_a_table_of_distances_with_a_fault_is_a_problem_and_counts_for_nothing(
+    tmp_path: Path, table: str, found: str
+) -> None:
+    write_patient(tmp_path, "P1")
+    (tmp_path / "volumes.csv").write_text(table)
+    index = build_index(tmp_path)
+    (problem,) = index.problems
+    assert problem.path == "volumes.csv"
+    assert found in problem.found
+    assert index.patients[0].spacing is None
+
+
+def test_the_table_beside_the_folder_of_one_patient_counts(tmp_path: Path) -> None:
+    write_patient(tmp_path, "P1")
+    (tmp_path / "volumes.csv").write_text("patient,slices_mm,rows_mm,columns_mm,more\nP1,3,2,1,x\nP2,1,1,1,y\n")
+    assert build_index(tmp_path / "P1").patients[0].spacing == (3.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scans", "other"),
+    [
+        (("sub-01_ses-1", "sub-01_ses-2", "sub-01_acq-3d"), "sub-011"),
+        (("BraTS-GLI-00001-000", "BraTS-GLI-00001-101"), "BraTS-GLI-00002-000"),
+    ],
+)
+def test_scans_of_one_person_are_never_parted(tmp_path: Path, scans: tuple[str, ...], other: str) -> None:
+    for name in (*scans, other, *(f"X{number}" for number in range(9))):
+        write_patient(tmp_path, name)
+    index = build_index(tmp_path)
+    for seed in range(8):
+        split = make_split(index, SplitConfig(split_seed=seed))
+        where = {part for part, names in split.parts.items() if set(names) & set(scans)}
+        assert len(where) == 1
+        assert set(scans) <= set(split.parts[where.pop()])
