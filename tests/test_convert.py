@@ -23,11 +23,13 @@ from gliomask.conversion.outlines import OutlineFinder, patient_name
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split
-from gliomask.errors import UsageError
+from gliomask.errors import DataError, UsageError
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.volume_study import VolumeStudy
+from gliomask.volumes.dicom import DicomImage
+from gliomask.volumes.dicom_seg import write_dicom_seg
 from gliomask.volumes.slices import read_image, read_mask
 
 SIDE = 32
@@ -271,6 +273,26 @@ def test_dicom_takes_its_outline_by_name(tmp_path: Path) -> None:
     result = convert_study(study, OutlineFinder(tmp_path / "masks"), tmp_path / "out", size=SIDE)
     assert (result["patient"], result["tumour_slices"]) == ("P5", 3)
     assert np.array_equal(stack(tmp_path / "out" / "P5")[1], axial(labels) > 0)
+
+
+@pytest.mark.parametrize("labels", [(), (1,), (3,)])
+def test_a_segmentation_in_dicom_lies_on_its_images(tmp_path: Path, labels: tuple[int, ...]) -> None:
+    values, drawn = scan()
+    write_series(tmp_path / "P5", values, turned(values, (0, 1, 2), (1, 1, 1))[1], SeriesDescription="AX T2 FLAIR")
+    (study,) = find_inputs([tmp_path / "P5"]).studies
+    assert isinstance(study, VolumeStudy)
+    found = study.read()
+    assert isinstance(found.flair, DicomImage)
+    mask = found.grid.back(axial(drawn) > 0)
+    write_dicom_seg(tmp_path / "masks" / "P5_seg.dcm", mask, found.flair.series, model="known", version="0")
+    convert_study(study, OutlineFinder(tmp_path / "masks"), tmp_path / "out", size=SIDE, labels=labels)
+    truth = axial(drawn) > 0
+    assert np.array_equal(stack(tmp_path / "out" / "P5")[1], truth if labels != (3,) else np.zeros_like(truth))
+
+    save(tmp_path / "other" / "P5_flair.nii", values)
+    (nifti,) = find_inputs([tmp_path / "other"]).studies
+    with pytest.raises(DataError, match="a DICOM segmentation of a NIfTI volume"):
+        convert_study(nifti, OutlineFinder(tmp_path / "masks"), tmp_path / "none", size=SIDE)
 
 
 def test_blank_slices_at_both_ends_are_left_out_and_none_between(

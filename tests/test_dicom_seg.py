@@ -276,3 +276,30 @@ def test_missing_highdicom_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(MissingExtraError, match=r"\.\[dicom\]"):
         write(tmp_path / "seg.dcm", tumour(), series_of(tmp_path / "in", "single"))
+
+
+def test_all_segments_count_or_those_that_are_named(tmp_path: Path) -> None:
+    """Other programs write several segments; where two overlap, either of them holds."""
+    series = series_of(tmp_path / "in", "single")
+    whole, core = tumour(), tumour()
+    core[2:] = core[:, 5:] = False
+    core[7, 7, 5] = True  # outside of the other
+    kinds: Any = highdicom.seg
+    code = highdicom.sr.CodedConcept("108369006", "SCT", "Neoplasm")
+    segments = [
+        kinds.SegmentDescription(number, label, code, code, kinds.SegmentAlgorithmTypeValues.MANUAL)
+        for number, label in enumerate(("edema", "core"), start=1)
+    ]
+    kinds.Segmentation(
+        [dcmread(frame.part.path) for frame in series.frames],
+        np.stack([whole, core], axis=3).transpose(2, 1, 0, 3).astype(np.uint8),
+        kinds.SegmentationTypeValues.BINARY, segments, uid(9), 9, uid(9, 9), 1, "maker", "model", "1", "0",
+    ).save_as(tmp_path / "seg.dcm")  # fmt: skip
+    for chosen, expected in (
+        ((), whole | core),
+        ((2,), core),
+        ((1, 2), whole | core),
+        ((1,), whole),
+        ((3,), core & ~core),
+    ):
+        assert np.array_equal(read_dicom_seg(tmp_path / "seg.dcm", series, chosen), expected)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(OutputOptions):
-    """Make a folder to train on, or to score, from volumes (NIfTI, DICOM) with outlines of the tumour (NIfTI).
+    """Make a folder to train on, or to score, from volumes (NIfTI, DICOM) with outlines of the tumour.
 
     Slices are turned, scaled and cut as `predict` does it, and written with their masks in the layout of the Kaggle
     data set. Run again, it goes on with those who are new.
@@ -30,9 +30,10 @@ class ConvertOptions(OutputOptions):
     """Folders (searched to any depth), NIfTI files and zips, as of `predict`: FLAIR, with T1 before and after contrast
     beside it in BIDS and BraTS."""
     masks: Path | None = None
-    """Folder of the outlines, called like the patients (P001.nii.gz, P001_seg.nii.gz); else beside each FLAIR."""
+    """Folder of the outlines, called like the patients (P001.nii.gz, P001_seg.nii.gz, of DICOM also P001_seg.dcm);
+    else beside each FLAIR."""
     labels: tuple[int, ...] = ()
-    """Numbers in the outlines that are tumour; all above 0 if not given."""
+    """Numbers (or segments) in the outlines that are tumour; all above 0 if not given."""
     series: str | None = None
     """Number or part of the description of the DICOM series that is FLAIR, where the descriptions do not tell."""
     size: int = 256

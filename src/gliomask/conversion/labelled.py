@@ -67,7 +67,7 @@ def label(study: VolumeStudy, outline: Path, *, size: int, labels: Sequence[int]
         If a file cannot be read, or they do not lie in the same place.
     """
     found = study.read()
-    drawn, said = read_outline(outline, labels, found.flair.volume)
+    drawn, said = read_outline(outline, labels, found.flair)
     images, masks = found.images, found.grid.slices(drawn)
     pixel = found.grid.spacing[1:]
     if (window := head_window(images, pixel)) is not None:

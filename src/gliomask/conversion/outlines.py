@@ -17,6 +17,8 @@ from gliomask.errors import DataError
 from gliomask.inference.names import is_mask, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import other_sequence
 from gliomask.inference.volume_study import VolumeStudy
+from gliomask.volumes.dicom import DicomImage
+from gliomask.volumes.dicom_seg import read_dicom_seg
 from gliomask.volumes.nifti_file import SUFFIXES
 from gliomask.volumes.nifti_image import NiftiImage, read_nifti
 from gliomask.volumes.resample import same_grid, to_grid
@@ -26,6 +28,7 @@ _SEQUENCE = re.compile(r"[^A-Za-z0-9]*(t2[^A-Za-z0-9]?)?(flair|t2f)$", re.IGNORE
 _ENDING = re.compile(r"[_.-](mask|seg|dseg|label|labels|roi|pred)$", re.IGNORECASE)
 _ENTITY = re.compile(r"_(?!ses-)[a-z]+-[A-Za-z0-9]+")
 _OF_SOMETHING_ELSE = re.compile(r"brain|skull|head|prob", re.IGNORECASE)
+_SEGMENTATION = ".dcm"
 _LEAST_INSIDE = 0.5
 _OUTLINE = "an outline of whole numbers, 0 outside of the tumour"
 
@@ -43,7 +46,7 @@ def patient_name(study: VolumeStudy) -> str:
 
 @dataclass(frozen=True)
 class OutlineFinder:
-    """The NIfTI files that are outlines, by the patient they are named after.
+    """The NIfTI files and DICOM segmentations that are outlines, by the patient they are named after.
 
     Parameters
     ----------
@@ -107,17 +110,19 @@ class OutlineFinder:
         return dict(named)
 
 
-def read_outline(path: Path, labels: Sequence[int], flair: Volume) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Read an outline and bring it to the grid of a volume.
+def read_outline(
+    path: Path, labels: Sequence[int], image: NiftiImage | DicomImage
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Read an outline and bring it to the grid of an image.
 
     Parameters
     ----------
     path
-        NIfTI with whole numbers; by its header it may lie on another grid.
+        NIfTI with whole numbers, which by its header may lie on another grid; or a DICOM segmentation of the image.
     labels
-        Which numbers are tumour; all above 0 if there are none.
-    flair
-        Whose grid the result lies on.
+        Which numbers, or segments, are tumour; all above 0 if there are none.
+    image
+        FLAIR, on whose grid the result lies.
 
     Returns
     -------
@@ -129,19 +134,32 @@ def read_outline(path: Path, labels: Sequence[int], flair: Volume) -> tuple[NDAr
     Raises
     ------
     DataError
-        If the file cannot be read or holds other numbers, or less than half of the outline lies in the volume.
+        If the file cannot be read or holds other numbers, less than half of the outline lies in the image, or a DICOM
+        segmentation is not of the image.
+    MissingExtraError
+        If it is a DICOM segmentation and highdicom is not installed.
     """
-    image = read_nifti(path)
-    marked = _marked(path, image.volume.array, labels)
-    said = [] if marked.any() else ["no tumour in the outline"]
-    if _has_no_place(image) and marked.shape == flair.array.shape:
+    flair = image.volume
+    if path.name.lower().endswith(_SEGMENTATION):
+        if isinstance(image, NiftiImage):
+            raise DataError(path, "a DICOM segmentation of a NIfTI volume", _OUTLINE, "save it as NIfTI")
+        marked = read_dicom_seg(path, image.series, labels)
+        return marked, _remarks(marked)
+    outline = read_nifti(path)
+    marked = _marked(path, outline.volume.array, labels)
+    said = _remarks(marked)
+    if _has_no_place(outline) and marked.shape == flair.array.shape:
         return marked, (*said, "the outline's header says nothing of its place; it is taken to lie on FLAIR's grid")
-    volume = Volume(marked.astype(np.uint8), image.volume.affine, "RAS", str(path))
+    volume = Volume(marked.astype(np.uint8), outline.volume.affine, "RAS", str(path))
     if same_grid(volume, flair):
-        return marked, tuple(said)
+        return marked, said
     moved = to_grid(volume, flair).astype(np.bool_)
     _check_inside(path, volume, Volume(moved, flair.affine, "RAS", flair.source))
     return moved, (*said, "the outline lies on another grid; it was brought to FLAIR's by nearest neighbour")
+
+
+def _remarks(marked: NDArray[np.bool_]) -> tuple[str, ...]:
+    return () if marked.any() else ("no tumour in the outline",)
 
 
 def _key(name: str) -> str:
@@ -150,7 +168,7 @@ def _key(name: str) -> str:
 
 
 def _is_outline(path: Path) -> bool:
-    is_image = path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    is_image = path.name.lower().endswith((*SUFFIXES, _SEGMENTATION)) and not path.name.startswith(".")
     return is_image and _OF_SOMETHING_ELSE.search(stem(place_of(path))) is None
 
 

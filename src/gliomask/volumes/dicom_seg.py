@@ -8,7 +8,7 @@ may be empty (type 2) may be absent from them. Images that do not name their fra
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +83,17 @@ def write_dicom_seg(path: Path, mask: NDArray[np.bool_], series: DicomSeries, *,
             raise DataError(path, "a segmentation that does not come back as it was", _SEG, "report this")
 
 
-def read_dicom_seg(path: Path, series: DicomSeries) -> NDArray[np.bool_]:
+def read_dicom_seg(path: Path, series: DicomSeries, segments: Sequence[int] = ()) -> NDArray[np.bool_]:
     """Read a segmentation of a series, by the references it holds.
+
+    Parameters
+    ----------
+    path
+        The segmentation.
+    series
+        What it was drawn on.
+    segments
+        Numbers of the segments that count, from 1; all if there are none.
 
     Returns
     -------
@@ -101,11 +110,13 @@ def read_dicom_seg(path: Path, series: DicomSeries) -> NDArray[np.bool_]:
     hd = _highdicom()
     try:
         with quiet_pydicom():
-            pixels = _by_source(hd.seg.segread(str(path)), series)
+            segmentation = hd.seg.segread(str(path))
+            pixels = _by_source(segmentation, series)
+            wanted = [not segments or number in segments for number in segmentation.segment_numbers]
     except Exception as error:  # highdicom and pydicom raise nearly anything for other objects
         found = f"no segmentation of these images ({type(error).__name__})"
         raise DataError(path, found, _SEG, "check which series it belongs to") from error
-    mask: NDArray[np.bool_] = pixels[..., 0].transpose(2, 1, 0) > 0
+    mask: NDArray[np.bool_] = np.any(pixels[..., wanted], axis=3, keepdims=True)[..., 0].transpose(2, 1, 0)
     return mask
 
 
