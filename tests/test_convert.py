@@ -179,6 +179,16 @@ def test_an_outline_on_another_grid_is_brought_to_flair(tmp_path: Path, capsys: 
     assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
 
 
+def test_the_mask_of_a_brain_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values, labels = scan()
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_mask.nii", (values > 0).astype(np.uint8))
+    save(tmp_path / "P2_flair.nii", values)
+    save(tmp_path / "P2_mask.nii", labels)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().out.count("the outline covers 100% of what is not black") == 1
+
+
 def test_an_outline_without_a_place_lies_on_flair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values, labels = scan()
     save(tmp_path / "P1_flair.nii", *turned(values, (1, 0, 2), (-1, 1, -1)))

@@ -14,6 +14,9 @@ from gliomask.data.head import head_window
 from gliomask.data.resampling import SquareFit
 from gliomask.inference.volume_study import VolumeStudy
 
+_MOST = 0.3
+"""Part of what is not black; of the largest tumours of 94 public patients it is 0.04."""
+
 
 @dataclass(frozen=True)
 class LabelledSlices:
@@ -74,6 +77,9 @@ def label(study: VolumeStudy, outline: Path, *, size: int, labels: Sequence[int]
         outside = int(masks.sum()) - int(masks[:, *window].sum())
         said += (f"{outside} voxels of the outline lie outside of the head and are left out",) if outside else ()
         images, masks = images[:, *window], masks[:, *window]
+    share = int(masks.sum()) / max(int((images[..., 1] > 0).sum()), 1)
+    if share > _MOST:
+        said += (f"the outline covers {share:.0%} of what is not black; check that it is of a tumour, not the brain",)
     used = np.flatnonzero(images.any(axis=(1, 2, 3)) | masks.any(axis=(1, 2)))
     ends = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(None)
     fit = SquareFit(images.shape[1], images.shape[2], size, pixel)
