@@ -83,7 +83,7 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     ------
     UsageError
         If a run of this name exists already and is not to be resumed, or has lost the state to resume from; or the
-        machine lacks the hardware asked for.
+        machine lacks the hardware asked for; or there is no such model to start from.
     TrainingError
         If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
