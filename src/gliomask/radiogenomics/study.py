@@ -50,7 +50,8 @@ class Study:
     labels
         Patients by subtype, text; missing where there is no label.
     repeated
-        Scans of somebody of whom there is an earlier one: measured, and not tested, since a person counts once.
+        Scans of somebody of whom there is an earlier one: measured, but neither tested nor compared, since a person
+        counts once.
     cut
         How features were cut.
     associations, aucs
@@ -75,6 +76,10 @@ class Study:
     def values(self, kind: str, features: Sequence[str]) -> pd.DataFrame:
         """Return one row a patient of that kind of masks, one column a feature, each as it is defined."""
         return select(self.features[self.features["masks"] == kind], features)
+
+    def values_once(self, kind: str, features: Sequence[str]) -> pd.DataFrame:
+        """Return the same without the scans of somebody of whom there is an earlier one."""
+        return self.values(kind, features).drop(index=list(self.repeated), errors="ignore")
 
 
 def label_table(
@@ -133,7 +138,7 @@ def analyse(
     agreements: dict[Components, list[Agreement]] = {}
     for components in COMPONENTS if PREDICTED in tables else ():
         pair = [select(tables[kind], FEATURES, components) for kind in (MANUAL, PREDICTED)]
-        agreements[components] = agree(*pair)
+        agreements[components] = agree(*(values.drop(index=repeated, errors="ignore") for values in pair))
     return Study(
         pd.concat([table.assign(masks=kind) for kind, table in tables.items()]).pipe(_masks_first),
         labels,
