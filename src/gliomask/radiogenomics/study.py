@@ -8,7 +8,8 @@
 ``summary.json``     what was measured and how, and all of the tables but the features
 ===================  ====================================================================================
 
-Knows no picture, and not where masks come from.
+The page about it (``report.html``) lies beside them and is written after them, so that a page without ``summary.json``
+is of something else. Knows no picture, and not where masks come from.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pandas as pd
 from gliomask.config import CutName
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
+from gliomask.errors import UsageError
 from gliomask.files import require_own_json, whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
@@ -34,7 +36,7 @@ from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES
 
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
-SUMMARY = "summary.json"
+SUMMARY, PAGE = "summary.json", "report.html"
 _MISSING = {"", "na", "n/a", "nan", "null", "[not available]", "[not applicable]"}
 _RECIPROCAL = "bevr"  # the study speaks of 1/BEVR, which is large where the tumour is irregular
 
@@ -156,11 +158,13 @@ def require_own_folder(folder: Path) -> None:
     Raises
     ------
     UsageError
-        If the folder has a ``summary.json`` that is no study's: an evaluation's, say.
+        If the folder has a ``summary.json`` that is no study's, an evaluation's, say; or a page and none, which is
+        that of a run.
     """
-    require_own_json(
-        folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, "a radiogenomic study"
-    )
+    kind = "a radiogenomic study"
+    require_own_json(folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, kind)
+    if (folder / PAGE).exists() and not (folder / SUMMARY).exists():
+        raise UsageError(f"{folder / PAGE} is not of {kind} and would be replaced; choose another --out")
 
 
 def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -169,12 +173,13 @@ def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, 
     Raises
     ------
     UsageError
-        If the folder has a ``summary.json`` that is no study's.
+        As `require_own_folder`.
     OSError
         If the folder cannot be written.
     """
     require_own_folder(folder)
-    (folder / SUMMARY).unlink(missing_ok=True)
+    for earlier in (PAGE, SUMMARY):
+        (folder / earlier).unlink(missing_ok=True)
     tables = {
         "associations": _rows("masks", study.associations),
         "auc": _rows("masks", study.aucs),
