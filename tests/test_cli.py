@@ -217,6 +217,38 @@ def test_errors_are_one_line_and_a_status(
     assert printed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("arguments", [["--json"], ["name", "--json", "--quiet"]], ids=len)
+def test_errors_are_one_object_for_machines(
+    error: BaseException,
+    status: int,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(models, "main", fail)
+    assert main(["models", *arguments]) == status
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"error": printed.err.removesuffix("\n")}
+    assert printed.err.startswith("gliomask models: ")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["train", "leak"])
+def test_one_of_several_processes_tells_machines_of_an_error(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, talks in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        assert main([command, str(tmp_path / "absent"), "--name", "r", "--runs", str(tmp_path), "--json"]) == 1
+        printed = capsys.readouterr()
+        assert bool(printed.out) == talks
+        assert "no such folder" in printed.err
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError(), OSError("no file is to blame"), ModuleNotFoundError(name="x")])
 def test_mistakes_of_our_own_are_not_hidden(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> NoReturn:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from PIL import Image
 
 from builders import block, flair_of, make_mask, write_known_model, write_known_patient
 from gliomask.cli.app import main
+from gliomask.cli.console import Printer, Progress
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
@@ -123,6 +126,24 @@ def test_results_are_not_overwritten_unless_told(
     assert np.array_equal(read_mask(mask), FOUND[1])
 
 
+def test_the_search_for_studies_shows_how_far_it_is(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: dict[str, list[tuple[int, int]]] = {}
+
+    @contextmanager
+    def progress(_: Printer, what: str) -> Iterator[Progress]:
+        told = bars.setdefault(what, [])
+        yield lambda done, total: told.append((done, total))
+
+    monkeypatch.setattr(Printer, "progress", progress)
+    folder = write_known_patient(tmp_path, "case", FOUND, None)
+    for number in range(3):
+        (folder / f"{number}.unknown").write_bytes(b"perhaps DICOM")
+    assert predict(folder, "--model", model, "--out", tmp_path / "out", "--no-pictures") == 0
+    assert bars == {"looking for studies": [(1, 3), (2, 3), (3, 3)], "predicting": [(1, 1)]}
+
+
 def test_broken_study_does_not_stop_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     for name in ("first", "middle", "last"):
@@ -209,9 +230,9 @@ def test_studies_of_one_name_stop_no_other(model: str, tmp_path: Path, capsys: p
 
 def test_missing_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_known_patient(tmp_path, "case", FOUND, None)
-    assert predict(folder, "--model", tmp_path / "model.onnx") == 1
+    assert predict(folder, "--model", tmp_path / "model.onnx") == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"gliomask predict: {tmp_path}/model.onnx: no such file")
+    assert printed.err.startswith(f"gliomask predict: {tmp_path}/model.onnx: no such model")
     assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 

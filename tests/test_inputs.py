@@ -50,6 +50,40 @@ def volumes(*paths: Path, **options: Any) -> list[VolumeStudy]:
     return [study for study in found.studies if isinstance(study, VolumeStudy)]
 
 
+def test_progress_tells_of_every_file_that_may_be_dicom(tmp_path: Path) -> None:
+    """Six files of a series, a text, one without a header; four in a zip that is known later; no slices, no NIfTI."""
+    write_series(tmp_path / "a" / "series", values(), AFFINE)
+    write_series(tmp_path / "zipped", values(1)[..., :4], AFFINE, series=2)
+    (tmp_path / "a" / "readme.txt").write_text("nothing")
+    (tmp_path / "a" / "broken.dcm").touch()
+    nifti(tmp_path / "a" / "patient.nii.gz")
+    write_image(tmp_path / "a" / "case_1.png", make_slice(1))
+    with zipfile.ZipFile(tmp_path / "a" / "more.zip", "w") as archive:
+        for path in sorted((tmp_path / "zipped").iterdir()):
+            archive.write(path, path.name)
+    told: list[tuple[int, int]] = []
+    found = find_inputs([tmp_path / "a"], progress=lambda *files: told.append(files))
+    assert told == [(number, 8) for number in range(1, 9)] + [(number, 12) for number in range(9, 13)]
+    silent = find_inputs([tmp_path / "a"])
+    assert [study.name for study in found.studies] == [study.name for study in silent.studies]
+    assert len(found.studies) == 4
+    assert list(map(str, found.errors)) == list(map(str, silent.errors))
+
+
+def test_one_place_may_be_named_alone_and_as_text(tmp_path: Path) -> None:
+    nifti(tmp_path / "a_flair.nii")
+    assert len(find_inputs([tmp_path]).studies) == 1
+    assert find_inputs(tmp_path) == find_inputs(str(tmp_path)) == find_inputs([str(tmp_path)]) == find_inputs([tmp_path])
+
+
+def test_progress_goes_on_over_all_that_is_named(tmp_path: Path) -> None:
+    loose = write_series(tmp_path / "loose", values(), AFFINE)
+    write_series(tmp_path / "folder", values(1), AFFINE, series=2)
+    told: list[tuple[int, int]] = []
+    find_inputs([*loose, tmp_path / "folder"], progress=lambda *files: told.append(files))
+    assert told == [(number, 6 if number <= 6 else 12) for number in range(1, 13)]
+
+
 def test_every_kind_is_found_in_one_folder(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for number in (1, 2):

@@ -241,7 +241,8 @@ def test_impossible_threshold_is_refused(model: Path, tmp_path: Path, threshold:
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"12345678")
     assert "expected a run folder, a .onnx file or a name" in refused(tmp_path / "weights.safetensors")
-    assert "expected a run folder" in refused(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"nowhere: no such model; expected a run folder"):
+        Predictor.load(tmp_path / "nowhere")
     assert "gliomask train --resume" in refused(tmp_path)
 
 

@@ -31,8 +31,9 @@ from gliomask.radiogenomics.features import FEATURES, ManualMasks, feature_table
 from gliomask.radiogenomics.fisher import fisher_test
 from gliomask.radiogenomics.shape import asd, bevr, mf
 from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table
-from gliomask.reporting.radiogenomics.page import cluster_drawings, tiles
-from gliomask.reporting.radiogenomics.wording import caveats, corrected_for, p_text
+from gliomask.reporting.radiogenomics import page as page_part
+from gliomask.reporting.radiogenomics.page import agreement_drawings, cluster_drawings, tiles
+from gliomask.reporting.radiogenomics.wording import caveats, corrected_for, defined_agreements, p_text
 from gliomask.reporting.radiogenomics.wording import test_rows as rows_of_tests
 from gliomask.reporting.report.wording import NONE
 from gliomask.volumes.nifti import write_mask_volume
@@ -287,6 +288,36 @@ def test_an_evaluation_is_not_written_over(data: Path, tmp_path: Path, capsys: p
     assert (tmp_path / "summary.json").read_text() == '{"scores": {}}'
 
 
+def test_the_page_of_a_run_is_not_written_over(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["radiogenomics", str(data), "--quiet", "--out", str(tmp_path / "run")]
+    page = tmp_path / "run" / "report.html"
+    page.parent.mkdir()
+    page.write_text("of a run")
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "report.html is not of a radiogenomic study and would be replaced; choose another --out" in told
+    assert [(path.name, path.read_text()) for path in page.parent.iterdir()] == [("report.html", "of a run")]
+    page.unlink()
+    for _ in range(2):  # its own is replaced
+        assert main(command) == 0
+        assert "Radiogenomic study" in page.read_text(encoding="utf-8")
+        page.write_text("of an earlier study")
+
+
+def test_an_interrupted_study_can_be_made_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    call = ["radiogenomics", str(data), "--quiet", "--out", str(tmp_path)]
+    places: tuple[tuple[object, str], ...] = ((pd.DataFrame, "to_csv"), (page_part, "write_figures"))
+    for where, name in places:
+        for _ in range(2):  # of the first study of the folder, and of another one
+            with monkeypatch.context() as patched:
+                patched.setattr(where, name, interrupt)
+                assert main(call) == 130
+            assert main(call) == 0
+
+
 def evaluation(phantoms: DatasetIndex, **facts: object) -> str:
     known = {"data_fingerprint": phantoms.fingerprint, "masks": "masks", "patients_seen_in_training": 0}
     return json.dumps(known | facts)
@@ -329,11 +360,34 @@ def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
     for one, other in zip(once.associations[MANUAL], twice.associations[MANUAL], strict=True):
         assert one.p == pytest.approx(other.p, nan_ok=True)
         assert (one.patients, one.table) == (other.patients, other.table)
-    assert f"measured and not tested: {', '.join(names)}" in caveats(twice, {"spacing": (1, 1, 1)})[0]
+    said = f"{len(names)} further scans of somebody who counts once, measured and not tested: {', '.join(names)}"
+    assert said in caveats(twice, {"spacing": (1, 1, 1)})
     told = [{drawing.name: drawing.draw().axes[0] for drawing in cluster_drawings(study)} for study in (once, twice)]
     assert told[0].keys() == told[1].keys() != set()
     for name, axes in told[0].items():
         assert ticks_and_marks(axes) == ticks_and_marks(told[1][name])
+
+
+def test_a_person_is_compared_once(phantoms: DatasetIndex) -> None:
+    manual = feature_table(ManualMasks(phantoms), phantoms.patients)
+    predicted = manual.assign(**{name: manual[name] * factor for name, factor in (("volume", 1.1), ("bevr", 0.9))})
+    first = phantoms.patients[0].name
+    again = re.sub(r"_\d{8}$", "_20300101", first)
+    labels = label_table(phantoms.patients, ["COCCluster"])
+    once = analyse({MANUAL: manual, PREDICTED: predicted}, labels)
+    more = [
+        pd.concat([table, table[table["patient"] == first].assign(patient=again, volume=size, bevr=size)])
+        for table, size in ((manual, 1.0), (predicted, 1e6))
+    ]
+    both = pd.concat([labels, labels.loc[[first]].set_axis([again])])
+    twice = analyse(dict(zip((MANUAL, PREDICTED), more, strict=True)), both)
+    assert repr(twice.agreements) == repr(once.agreements)
+    assert [each.patients for each in defined_agreements(twice)] == [len(phantoms.patients)] * len(FEATURES)
+    facts = {"spacing": (1, 1, 1), "patients_seen_in_training": 0, "patients_without_prediction": []}
+    told = f"1 further scan of somebody who counts once, measured and neither tested nor compared: {again}"
+    assert told in caveats(twice, facts)
+    drawn = [[ticks_and_marks(each.draw().axes[0]) for each in agreement_drawings(study)] for study in (once, twice)]
+    assert drawn[0] == drawn[1] != []
 
 
 def test_only_patients_without_a_label_are_said_to_have_none(phantoms: DatasetIndex) -> None:

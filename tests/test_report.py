@@ -25,7 +25,8 @@ from gliomask.data.index import DatasetIndex, PatientRecord, build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.errors import DataError, UsageError
 from gliomask.evaluation import summary
-from gliomask.evaluation.evaluate import Segmentation, evaluate
+from gliomask.evaluation.evaluate import GivenMasks, Segmentation, evaluate
+from gliomask.evaluation.masks import MaskFolder, write_masks
 from gliomask.evaluation.results import find_evaluation, write_evaluation
 from gliomask.files import file_sha256
 from gliomask.models.contract import ModelContract, write_contract
@@ -40,6 +41,7 @@ from gliomask.reporting.report.svg import PAGE_INK, chart_style
 from gliomask.reporting.report.viewer import choose_cases, read_cases
 from gliomask.reporting.report.wording import OF_WHOLE_VOLUMES, number, score_rows
 from gliomask.training.run_folder import RunFolder
+from gliomask.volumes.nifti import write_mask_volume
 
 SIZE, SLICES = 48, 5
 MISSED = patient_name(0)  # a tumour of one pixel, which the prediction is one pixel beside
@@ -462,6 +464,35 @@ def test_only_scored_slices_are_shown(tmp_path: Path, index: DatasetIndex) -> No
     rows = np.array([row for row in range(index.slice_count) if row % SLICES != 2], np.int64)
     scored = read_scored(write_scored(tmp_path / "some", index, rows))
     assert [view.number for view in read_cases(scored)[0].slices] == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("kept", ["files", "volumes"])
+def test_each_slice_has_its_own_mask(tmp_path: Path, index: DatasetIndex, kept: str) -> None:
+    """A part of the slices is scored, with masks that each have pixels of their own, one of them none at all."""
+    folder, rows = tmp_path / kept, np.arange(index.slice_count)[np.arange(index.slice_count) % SLICES != 1]
+    masks = {each.name: read_patient(index.root, each)[1].copy() for each in index.patients}
+    for mask in masks.values():
+        mask[2] = False
+        for place in (0, 1, 3, 4):
+            mask[place, place, place : 2 * place + 1] = True
+    for patient in index.patients:
+        if kept == "volumes":
+            write_mask_volume(folder / f"{patient.name}.nii.gz", masks[patient.name])
+        else:
+            write_masks(folder, patient, np.arange(SLICES), masks[patient.name])
+    scored = read_scored(write_scored(tmp_path / "some", index, rows, masks=False))
+    evaluation = evaluate(GivenMasks(MaskFolder(folder)), index, rows)
+    cases = read_cases(replace(scored, evaluation=evaluation, facts=scored.facts | {"masks": str(folder)}))
+    assert len(cases) == 3
+    for case in cases:
+        places = [view.number - 1 for view in case.slices]
+        assert places == [0, 2, 3, 4]
+        truth = read_patient(index.root, index.patient(case.patient))[1][places]
+        expected = masks[case.patient][places]
+        box = crop_box(read_patient(index.root, index.patient(case.patient))[0][places], [truth, expected])
+        assert [view.prediction for view in case.slices] == [svg_path(plane[box]) for plane in expected]
+        assert [view.truth for view in case.slices] == [svg_path(plane[box]) for plane in truth]
+        assert case.slices[1].prediction == ""
 
 
 def test_pictures_keep_to_their_budget() -> None:

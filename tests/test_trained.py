@@ -62,8 +62,23 @@ def run(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFol
 
 
 def test_what_is_not_there_is_told_what_could_be(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"expected a run folder, a \.onnx file or a name"):
-        find_model("no-such-model")
+    for source in ("no-such-model", tmp_path / "no-such-run", tmp_path / "no-such.onnx"):
+        with pytest.raises(UsageError, match=r"no such model; expected a run folder, a \.onnx file or a name"):
+            find_model(source)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ModelFileError, match=r"not a model; expected a run folder, a \.onnx file or a name"):
+        find_model(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("command", [["predict"], ["evaluate"], ["train", "--from"]], ids=lambda command: command[0])
+def test_a_wrong_name_is_wrong_usage_and_a_damaged_model_is_not(
+    command: list[str], index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, option, *_ = [*command, "--model"]
+    assert main([name, str(index.root), option, "no-such-model"]) == 2
+    Path("damaged.onnx").write_bytes(b"no network")
+    assert main([name, str(index.root), option, "damaged.onnx"]) == 1
 
 
 def test_a_bundled_model_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,18 @@ import pytest
 import torch
 
 from builders import tiny_dataset
-from gliomask.config import AugmentationConfig, HardwareConfig, ModelConfig, OptimisationConfig, TrainConfig
+from gliomask.config import (
+    AugmentationConfig,
+    HardwareConfig,
+    ModelConfig,
+    OptimisationConfig,
+    TrainConfig,
+    save_config,
+)
 from gliomask.data.augmentation import augment, draw
 from gliomask.data.index import DatasetIndex, build_index
-from gliomask.errors import TrainingError, UsageError
+from gliomask.errors import DataError, TrainingError, UsageError
+from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
 from gliomask.training.fit import FitOptions
 from gliomask.training.run_folder import RunFolder
@@ -116,6 +125,43 @@ def test_hardware_that_is_not_there_is_said(index: DatasetIndex, tmp_path: Path,
     with pytest.raises(UsageError, match="expected what this machine has"):
         train(index, config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("left", ["nothing", "the same settings", "other settings", "no settings"])
+def test_processes_agree_on_the_precision_whatever_an_earlier_attempt_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """The first process comes late: the other one has read by then what was left, or waits."""
+    monkeypatch.setattr(fit_module, "choose_precision", lambda *_: "bfloat16")
+    run, config = RunFolder(tmp_path / "run"), tiny_config()
+    config = replace(config, hardware=replace(config.hardware, precision="auto"))
+    earlier = config if left == "the same settings" else replace(config, seed=config.seed + 1)
+    run.path.mkdir()
+    if left == "no settings":
+        run.config_file.write_text("{")
+    elif left != "nothing":
+        save_config(replace(earlier, hardware=replace(earlier.hardware, precision="float32")), run.config_file)
+
+    def first_process(_: float = 0) -> TrainConfig:
+        monkeypatch.setenv("RANK", "0")
+        resolved = fit_module._resolved(config, run)
+        save_config(resolved, run.config_file)
+        monkeypatch.setenv("RANK", "1")
+        return resolved
+
+    monkeypatch.setattr(time, "sleep", first_process)
+    monkeypatch.setenv("RANK", "1")
+    other = fit_module._resolved(config, run)
+    assert other == first_process()
+    assert other.hardware.precision == ("float32" if left == "the same settings" else "bfloat16")
+
+
+def test_a_process_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", iter([0.0, 3601.0]).__next__)
+    monkeypatch.setenv("RANK", "1")
+    config = replace(tiny_config(), hardware=HardwareConfig(precision="auto"))
+    with pytest.raises(DataError, match=r"config\.json: does not appear; .* look at that process's errors"):
+        fit_module._resolved(config, RunFolder(tmp_path))
 
 
 def test_better_weights_make_the_old_export_stale(index: DatasetIndex, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Finds the command, parses its options, runs it, and turns errors into one line and an exit status.
+"""Finds the command, runs it, and turns errors into one line and an exit status; with --json also into an object.
 
 Knows the commands' names and nothing of what they do; a command's module is imported when it is asked for.
 Exit status: 0 done, 1 inputs failed or the index found problems (listed), 2 wrong usage or a missing extra, 130
@@ -7,8 +7,10 @@ interrupted.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from io import TextIOWrapper
 
@@ -31,6 +33,8 @@ COMMANDS = {
     "export": "export the weights that a run keeps again",
     "models": "the models that come with gliomask, and the networks that can be trained",
 }
+_IN_PARALLEL = {"train", "leak"}
+"""Commands that may run in several processes, the first of which talks to machines."""
 _OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train")
 
 
@@ -56,17 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(command: str, arguments: list[str]) -> int:
+    complain = partial(_complain, command, arguments)
     try:
         status = import_module(f"gliomask.cli.{command}").main(arguments)
     except GliomaskError as error:
-        return _complain(command, str(error), 2 if isinstance(error, UsageError | MissingExtraError) else 1)
+        return complain(str(error), 2 if isinstance(error, UsageError | MissingExtraError) else 1)
     except ModuleNotFoundError as error:
         extra = _OPTIONAL.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        return _complain(command, str(MissingExtraError(error.name or "", extra)), 2)
+        return complain(str(MissingExtraError(error.name or "", extra)), 2)
     except KeyboardInterrupt:
-        return _complain(command, "interrupted; what was complete is kept", 130)
+        return complain("interrupted; what was complete is kept", 130)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -75,12 +80,18 @@ def _guarded(command: str, arguments: list[str]) -> int:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
         cure = "check its name, its permissions and the space left"
-        return _complain(command, f"{where}{error.strerror}; expected a usable file or folder; {cure}", 1)
+        return complain(f"{where}{error.strerror}; expected a usable file or folder; {cure}", 1)
     return int(status)
 
 
-def _complain(command: str, sentence: str, status: int) -> int:
-    sys.stderr.write(f"gliomask {command}: {sentence}\n")
+def _complain(command: str, arguments: list[str], sentence: str, status: int) -> int:
+    line = f"gliomask {command}: {sentence}"
+    sys.stderr.write(line + "\n")
+    if "--json" in arguments:
+        from gliomask.training.environment import is_main_process
+
+        if command not in _IN_PARALLEL or is_main_process():
+            sys.stdout.write(json.dumps({"error": line}, indent=2) + "\n")
     return status
 
 

@@ -53,7 +53,9 @@ def main(arguments: Sequence[str]) -> int:
 
     check_size(options.size)
     printer, outlines = Printer(options), OutlineFinder(options.masks)
-    studies, failures = _apart(find_inputs(options.inputs, series=options.series), options.out)
+    with printer.progress("looking for studies") as progress:
+        found = find_inputs(options.inputs, series=options.series, progress=progress)
+    studies, failures = _apart(found, options.out)
     for failure in failures:
         printer.error(failure)
     patients: list[dict[str, Any]] = []

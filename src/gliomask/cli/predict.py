@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         flips=options.flips,
         smallest_component=options.smallest_component,
     )
-    found = _find(options)
+    found = _find(options, printer)
     keep = Keep(
         pictures=not options.no_pictures,
         probabilities=options.probabilities,
@@ -122,14 +122,15 @@ def _check(options: PredictOptions) -> None:
         raise UsageError("nothing to predict; expected slices, NIfTI files, DICOM series, or folders of them")
 
 
-def _find(options: PredictOptions) -> Inputs:
+def _find(options: PredictOptions, printer: Printer) -> Inputs:
     from gliomask.inference.inputs import Inputs, find_inputs
     from gliomask.inference.volume_study import VolumeStudy, named_study
 
     if options.flair is not None:
         found = Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))
     else:
-        found = find_inputs(options.inputs, results=options.out, series=options.series)
+        with printer.progress("looking for studies") as progress:
+            found = find_inputs(options.inputs, results=options.out, series=options.series, progress=progress)
     in_dicom = any(isinstance(study, VolumeStudy) and study.is_dicom for study in found.studies)
     if options.series is not None and found.studies and not in_dicom and not found.errors:
         raise UsageError(f"--series {options.series} chooses among DICOM series; expected DICOM, or leave it out")

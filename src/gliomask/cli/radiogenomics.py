@@ -50,7 +50,7 @@ class RadiogenomicsOptions(OutputOptions):
     """Distance of slices, rows and columns in mm, if it is known; what the masks say if they all say the same; else
     lengths are in voxels."""
     out: Path = Path("radiogenomics")
-    """Folder for the tables, the page (report.html) and its figures."""
+    """Folder for the tables, the page (report.html) and its figures; not one that holds the page of a run."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.radiogenomics.mesh import VOXELS
     from gliomask.radiogenomics.study import (
         MANUAL,
+        PAGE,
         PREDICTED,
         analyse,
         label_table,
@@ -99,9 +100,9 @@ def main(arguments: Sequence[str]) -> int:
         "unit": "voxels" if spacing is None else "mm",
     }
     facts["caveats"] = caveats(study, facts)
-    page = options.out / "report.html"
-    figures = write_page(study, facts, page, figures=options.out / "figures")
+    page = options.out / PAGE
     written = write_study(study, options.out, facts)
+    figures = write_page(study, facts, page, figures=options.out / "figures")
     _tell(printer, study, facts)
     printer.line(f"tables: {options.out}; page: {page}; {len(figures)} figures in {options.out / 'figures'}")
     printer.result({**written, "page": page, "figures": figures})

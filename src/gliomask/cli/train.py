@@ -137,9 +137,9 @@ def starting_point(known: argparse.Namespace) -> TrainConfig:
     ------
     UsageError
         If the file cannot be used, or starts from another recipe than the one that was named; or if other weights are
-        asked for beside the model's.
+        asked for beside the model's, or there is no such model.
     ModelFileError
-        If there is no such model.
+        If it is not exported, or damaged.
     """
     source = None if known.source == "none" else known.source
     for option, value in (("--weights", known.weights), ("--encoder-weights", known.encoder_weights)):

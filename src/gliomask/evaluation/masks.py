@@ -10,7 +10,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -80,18 +80,21 @@ class MaskFolder:
             found = "a file" if self.root.exists() else "no such folder"
             raise DataError(self.root, found, "a folder of masks", "check the path")
 
-    def read(self, patient: PatientRecord) -> NDArray[np.bool_]:
-        """Read the mask of a patient.
+    def read(self, patient: PatientRecord, rows: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+        """Read the mask of a patient, or of some of its slices.
 
         Parameters
         ----------
         patient
             Its slices are expected, and no others: a volume has them by rising number.
+        rows
+            (N,) int64: which of the patient's slices, counted from 0 in their order; all if None. A volume has to hold
+            the others as well, files of one slice need not be there for them.
 
         Returns
         -------
         numpy.ndarray
-            (S, H, W) bool.
+            (S, H, W) bool, or (N, H, W).
 
         Raises
         ------
@@ -107,11 +110,11 @@ class MaskFolder:
         if not candidates:
             raise self._absent(patient)
         if not files.volumes:
-            return self._read_slices(files, patient)
+            return self._read_slices(files, patient if rows is None else _part(patient, rows))
         volume = _read_volume(files.volumes[0], patient)
         if volume.is_turned:
             self.turned.add(patient.name)
-        return volume.mask
+        return volume.mask if rows is None else volume.mask[rows]
 
     def spacing(self, patient: PatientRecord) -> tuple[float, float, float] | None:
         """Return the distance between slices, rows and columns in mm, if the mask is a volume that says so.
@@ -215,6 +218,10 @@ def write_masks(folder: Path, patient: PatientRecord, rows: NDArray[np.int64], m
         raise ValueError(f"a mask of shape {mask.shape} for {len(rows)} slices of size {sorted(sizes)}")
     for record, plane in zip(slices, mask, strict=True):
         write_mask(folder / patient.name / f"{patient.name}_{record.number}_mask.png", plane)
+
+
+def _part(patient: PatientRecord, rows: NDArray[np.int64]) -> PatientRecord:
+    return replace(patient, slices=tuple(patient.slices[row] for row in rows))
 
 
 def _read_volume(path: Path, patient: PatientRecord) -> MaskVolume:

@@ -66,7 +66,7 @@ def choose_subset(index: DatasetIndex, model: Path | str | None, name: SubsetNam
     Raises
     ------
     UsageError
-        If the subset is a part of a split, and the model is not a run folder.
+        If the subset is a part of a split, and the model is not a run folder; or there is no such model.
     SplitMismatchError
         If the run was trained on other data and its parts mean nothing here.
     DataError

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
-from gliomask.inference.dicom_studies import dicom_studies
+from gliomask.inference.dicom_studies import Headers, dicom_studies
 from gliomask.inference.homes import folders, lies_in
 from gliomask.inference.names import is_mask, own_names, place_of, stem, whole_path
 from gliomask.inference.nifti_studies import nifti_studies, other_sequence
@@ -32,7 +32,38 @@ class Inputs:
     errors: tuple[DataError, ...] = ()
 
 
-def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: str | None = None) -> Inputs:
+class _Search:
+    """What a search for studies is told, and what it takes down: errors, and how far it is.
+
+    Parameters
+    ----------
+    series, progress
+        As `find_inputs`.
+    """
+
+    def __init__(self, series: str | None, progress: Callable[[int, int], None] | None) -> None:
+        self.series, self.errors = series, list[DataError]()
+        self._progress, self._done, self._known = progress, 0, 0
+
+    def headers(self, parts: Iterable[Part]) -> Headers:
+        """Look at files, and return the headers of those that are DICOM, or why they cannot be used."""
+        files = list(parts)
+        self._known += len(files)
+        return list(read_headers(files, self._looked_at))
+
+    def _looked_at(self, _: Part) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._known)
+
+
+def find_inputs(
+    paths: Path | str | Iterable[Path | str],
+    *,
+    results: Path | None = None,
+    series: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inputs:
     """Find the studies in files, folders (searched to any depth) and zips.
 
     * Slices: see `gliomask.inference.studies.find_studies`.
@@ -45,12 +76,15 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
     Parameters
     ----------
     paths
-        What the user names.
+        What the user names: one, or several.
     results
         Folder of results, which must not lie where the images do. Results of an earlier run are never input, wherever
         they lie.
     series
         Number or part of the description by which to choose the FLAIR series in DICOM.
+    progress
+        Called with (files looked at, files known so far) while files are read that may be DICOM, of which a large
+        folder takes minutes. More become known with each input and each zip.
 
     Returns
     -------
@@ -58,31 +92,32 @@ def find_inputs(paths: Iterable[Path], *, results: Path | None = None, series: s
         One study for each result, in order. Their names differ: where two would be the same, the folders they lie in
         are put before them (`gliomask.inference.names.own_names`).
     """
-    errors: list[DataError] = []
+    search = _Search(series, progress)
     found: _Found = []
-    given = list({whole_path(path): path for path in paths}.values())
+    several = (paths,) if isinstance(paths, Path | str) else paths
+    given = list({whole_path(path): path for path in map(Path, several)}.values())
     masks = [path for path in given if _is_image(path) and is_mask(path)]
     planes = [path for path in given if path.suffix.lower() in slices.SUFFIXES and _is_file(path) and path not in masks]
     loose = [path for path in given if _is_loose(path)]
     for path in given:
         try:
             if path.is_dir():
-                found += _in_folder(path, series, errors)
+                found += _in_folder(path, search)
             elif path in loose:
-                found += _loose(loose, series, errors) if path == loose[0] else []
+                found += _loose(loose, search) if path == loose[0] else []
             elif path in planes:
-                found += _placed(named_slices(planes, errors)) if path == planes[0] else []
+                found += _placed(named_slices(planes, search.errors)) if path == planes[0] else []
             elif path not in masks:
                 found.append(_volume(path))
             elif len(masks) == len(given):
                 raise mask_error(path)
         except DataError as error:
-            errors.append(error)
+            search.errors.append(error)
         except OSError as error:  # a folder that may not be entered, a disk that is gone
             seen = f"cannot be looked at ({error.strerror})"
-            errors.append(DataError(path, seen, _READABLE, "check its permissions and the disk"))
-    studies = _with_own_folders(found, results, errors)
-    return Inputs(studies, tuple(errors))
+            search.errors.append(DataError(path, seen, _READABLE, "check its permissions and the disk"))
+    studies = _with_own_folders(found, results, search.errors)
+    return Inputs(studies, tuple(search.errors))
 
 
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
@@ -105,8 +140,9 @@ def _is_loose(path: Path) -> bool:
     return _is_file(path) and not _is_image(path)
 
 
-def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -> Placed:
+def _loose(paths: Sequence[Path], search: _Search) -> Placed:
     """Put DICOM files together that are named one by one (as by a shell, for ``folder/*``); zips go by themselves."""
+    errors = search.errors
     zips: list[Path] = []
     parts: list[Path] = []
     for path in paths:
@@ -116,25 +152,25 @@ def _loose(paths: Sequence[Path], series: str | None, errors: list[DataError]) -
             errors.append(error)
     found: Placed = []
     for path in zips:
-        found += _zip(path, series, errors, needed=True)
+        found += _zip(path, search, needed=True)
     if len({path.is_absolute() for path in parts}) > 1:  # which have no folder in common
         parts = [whole_path(path) for path in parts]
-    headers = list(read_headers([Part(path) for path in parts]))
+    headers = search.headers(Part(path) for path in parts)
     foreign = sorted({Part(path) for path in parts} - {part for part, _ in headers})
     errors += [DataError(part.path, "none of these", _READABLE, "check the path, or convert it") for part in foreign]
     common = Path(commonpath([path.parent for path in parts])) if len(parts) > 1 else Path(*parts)
     before = len(errors)
-    found += dicom_studies(common, headers, series, errors)
+    found += dicom_studies(common, headers, search.series, errors)
     if headers and not found and len(errors) == before:
         errors.append(DataError(common, "no MR image in DICOM (another object, or a localiser)", _READABLE, "check it"))
     return found
 
 
-def _zip(path: Path, series: str | None, errors: list[DataError], *, needed: bool = False) -> Placed:
-    before = len(errors)
+def _zip(path: Path, search: _Search, *, needed: bool = False) -> Placed:
+    errors, before = search.errors, len(search.errors)
     try:
         parts = list_parts(path)
-        found = dicom_studies(path, list(read_headers(parts)), series, errors)
+        found = dicom_studies(path, search.headers(parts), search.series, errors)
         images = sum(is_other_image(part.member) for part in parts)
         if (needed or images) and not found and len(errors) == before:
             said = f"a zip of {images} image(s) that are not DICOM" if images else "a zip without MR images in DICOM"
@@ -158,8 +194,8 @@ def _volume(path: Path) -> tuple[VolumeStudy, PurePosixPath]:
     return VolumeStudy(stem(place_of(path)), path, notes=notes), place_of(path)
 
 
-def _in_folder(folder: Path, series: str | None, errors: list[DataError]) -> _Found:
-    before = len(errors)
+def _in_folder(folder: Path, search: _Search) -> _Found:
+    errors, before = search.errors, len(search.errors)
     ours = result_finder()
     parts = [part for part in list_parts(folder, errors) if not ours(part.path)]
     found = _placed(stacks((part.path for part in parts), errors))
@@ -167,10 +203,10 @@ def _in_folder(folder: Path, series: str | None, errors: list[DataError]) -> _Fo
     found += nifti_studies(folder, volumes, errors)
     others = [part for part in parts if not part.path.name.lower().endswith((*slices.SUFFIXES, *nifti_file.SUFFIXES))]
     zips = [part.path for part in others if part.path.suffix.lower() == ".zip"]
-    headers = list(read_headers(part for part in others if part.path not in zips))
-    found += dicom_studies(folder, headers, series, errors)
+    headers = search.headers(part for part in others if part.path not in zips)
+    found += dicom_studies(folder, headers, search.series, errors)
     for path in zips:
-        found += _zip(path, series, errors)
+        found += _zip(path, search)
     unread = unread_images(part.path for part in sorted({*others} - {part for part, _ in headers}))
     found = [(_with_notes(study, unread), place) for study, place in found]
     used = {path for study, _ in found for path in folders(study)}

@@ -132,7 +132,8 @@ class Predictor:
         ModelFileError
             If either file is missing or damaged, or they do not belong together.
         MissingExtraError, UsageError
-            If the engine, the device or the precision is not to be had, or `smallest_component` is out of range.
+            If there is no such model, or the engine, the device or the precision is not to be had, or
+            `smallest_component` is out of range.
         """
         model, int8 = find_model(source), precision == "int8"
         described = model.with_suffix(".json")

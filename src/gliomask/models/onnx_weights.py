@@ -68,7 +68,7 @@ def load_trained(source: Path | str, architecture: str) -> PaddedSegmenter:
     Raises
     ------
     UsageError
-        If the model is another network, and not what a 2.5D network is without neighbours.
+        If there is no such model, or it is another network, and not what a 2.5D network is without neighbours.
     ModelFileError
         If the file is damaged or lacks weights, or its model.json is of other ones.
     """

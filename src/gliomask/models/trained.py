@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gliomask.errors import ModelFileError
+from gliomask.errors import ModelFileError, UsageError
 from gliomask.models.contract import ModelContract, read_contract
 
 BUNDLED = Path(__file__).resolve().parent / "bundled"
@@ -30,8 +30,10 @@ def find_model(source: Path | str) -> Path:
 
     Raises
     ------
+    UsageError
+        If there is no such file, folder or name.
     ModelFileError
-        If there is no such thing, or the run is not exported.
+        If it is no model, or the run is not exported.
     """
     path = Path(source)
     if path.name.endswith(INT8):
@@ -51,9 +53,12 @@ def find_model(source: Path | str) -> Path:
     bundled = bundled_models()
     if not path.exists() and str(source) in bundled:
         return bundled[str(source)]
+    expected = f"expected a run folder, a .onnx file or a name ({', '.join(bundled) or 'none is bundled'})"
+    half = path.suffix == ".onnx" and path.with_suffix(".json").is_file()  # whose other half is lost: no wrong name
+    if not (path.exists() or half):
+        raise UsageError(f"{path}: no such model; {expected}; check the name")
     if path.suffix != ".onnx":
-        names = ", ".join(bundled) or "none is bundled"
-        raise ModelFileError(f"{path}: not a model; expected a run folder, a .onnx file or a name ({names})")
+        raise ModelFileError(f"{path}: not a model; {expected}; give one of them")
     return path
 
 
@@ -67,8 +72,10 @@ def contract_of(source: Path | str) -> ModelContract:
 
     Raises
     ------
+    UsageError
+        If there is no such model.
     ModelFileError
-        If there is no such model, or its model.json is damaged.
+        If it is not exported, or its model.json is missing or damaged.
     """
     return read_contract(find_model(source).with_suffix(".json"))
 
@@ -78,7 +85,7 @@ def seen_by(source: Path | str) -> frozenset[str]:
 
     Raises
     ------
-    ModelFileError
+    UsageError, ModelFileError
         As `contract_of`; or if its model.json does not tell.
     """
     return _cases(source, "cases")
@@ -89,7 +96,7 @@ def trained_on(source: Path | str) -> frozenset[str]:
 
     Raises
     ------
-    ModelFileError
+    UsageError, ModelFileError
         As `seen_by`.
     """
     known = contract_of(source).training if str(source) != "none" else {}

@@ -8,7 +8,8 @@
 ``summary.json``     what was measured and how, and all of the tables but the features
 ===================  ====================================================================================
 
-Knows no picture, and not where masks come from.
+The page about it (``report.html``) lies beside them and is written after them, so that a page without ``summary.json``
+is of something else. Knows no picture, and not where masks come from.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pandas as pd
 from gliomask.config import CutName
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
+from gliomask.errors import UsageError
 from gliomask.files import require_own_json, whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
@@ -34,7 +36,7 @@ from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES
 
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
-SUMMARY = "summary.json"
+SUMMARY, PAGE = "summary.json", "report.html"
 _MISSING = {"", "na", "n/a", "nan", "null", "[not available]", "[not applicable]"}
 _RECIPROCAL = "bevr"  # the study speaks of 1/BEVR, which is large where the tumour is irregular
 
@@ -50,7 +52,8 @@ class Study:
     labels
         Patients by subtype, text; missing where there is no label.
     repeated
-        Scans of somebody of whom there is an earlier one: measured, and not tested, since a person counts once.
+        Scans of somebody of whom there is an earlier one: measured, but neither tested nor compared, since a person
+        counts once.
     cut
         How features were cut.
     associations, aucs
@@ -75,6 +78,10 @@ class Study:
     def values(self, kind: str, features: Sequence[str]) -> pd.DataFrame:
         """Return one row a patient of that kind of masks, one column a feature, each as it is defined."""
         return select(self.features[self.features["masks"] == kind], features)
+
+    def values_once(self, kind: str, features: Sequence[str]) -> pd.DataFrame:
+        """Return the same without the scans of somebody of whom there is an earlier one."""
+        return self.values(kind, features).drop(index=list(self.repeated), errors="ignore")
 
 
 def label_table(
@@ -133,7 +140,7 @@ def analyse(
     agreements: dict[Components, list[Agreement]] = {}
     for components in COMPONENTS if PREDICTED in tables else ():
         pair = [select(tables[kind], FEATURES, components) for kind in (MANUAL, PREDICTED)]
-        agreements[components] = agree(*pair)
+        agreements[components] = agree(*(values.drop(index=repeated, errors="ignore") for values in pair))
     return Study(
         pd.concat([table.assign(masks=kind) for kind, table in tables.items()]).pipe(_masks_first),
         labels,
@@ -151,11 +158,13 @@ def require_own_folder(folder: Path) -> None:
     Raises
     ------
     UsageError
-        If the folder has a ``summary.json`` that is no study's: an evaluation's, say.
+        If the folder has a ``summary.json`` that is no study's, an evaluation's, say; or a page and none, which is
+        that of a run.
     """
-    require_own_json(
-        folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, "a radiogenomic study"
-    )
+    kind = "a radiogenomic study"
+    require_own_json(folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, kind)
+    if (folder / PAGE).exists() and not (folder / SUMMARY).exists():
+        raise UsageError(f"{folder / PAGE} is not of {kind} and would be replaced; choose another --out")
 
 
 def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -164,12 +173,13 @@ def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, 
     Raises
     ------
     UsageError
-        If the folder has a ``summary.json`` that is no study's.
+        As `require_own_folder`.
     OSError
         If the folder cannot be written.
     """
     require_own_folder(folder)
-    (folder / SUMMARY).unlink(missing_ok=True)
+    for earlier in (PAGE, SUMMARY):
+        (folder / earlier).unlink(missing_ok=True)
     tables = {
         "associations": _rows("masks", study.associations),
         "auc": _rows("masks", study.aucs),

@@ -18,7 +18,7 @@ from gliomask.reporting.results_table import TABLE, Failure, require_own_table, 
 
 
 def predict_all(
-    found: Inputs, predictor: Predictor, out: Path, keep: Keep = MASKS_AND_PICTURES
+    found: Inputs, predictor: Predictor, out: Path | str, keep: Keep = MASKS_AND_PICTURES
 ) -> Generator[dict[str, Any] | Failure]:
     """Predict everything that was found, as `gliomask predict` does.
 
@@ -45,6 +45,7 @@ def predict_all(
     DataError
         If there is a table in the folder that is none of ours.
     """
+    out = Path(out)
     require_own_table(out)
     results: list[dict[str, Any]] = []
     failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]

@@ -49,7 +49,7 @@ def first_network(config: ModelConfig) -> tuple[PaddedSegmenter, Beginning]:
     Raises
     ------
     UsageError, WeightsError
-        As `gliomask.models.registry.build_model`.
+        As `gliomask.models.registry.build_model`; or if there is no such model to start from.
     ModelFileError
         If the model to start from cannot be read, or does not tell whom it was trained on.
     """
@@ -65,7 +65,7 @@ def network_of(run: RunFolder) -> PaddedSegmenter:
 
     Raises
     ------
-    DataError, ModelFileError
+    DataError, UsageError, ModelFileError
         As `beginning_of`.
     """
     return model_spec(run.config().model.model).build(beginning_of(run).stride_in_1x1)
@@ -78,7 +78,7 @@ def beginning_of(run: RunFolder) -> Beginning:
     ------
     DataError
         If start.json is damaged.
-    ModelFileError
+    UsageError, ModelFileError
         If the run has no start.json, and the model that it started from is no longer there.
     """
     path = run.start_file

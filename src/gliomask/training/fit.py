@@ -23,7 +23,7 @@ from gliomask.data.batches import Share
 from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import Split, make_split, save_split
-from gliomask.errors import DataError, UsageError
+from gliomask.errors import DataError, GliomaskError, UsageError
 from gliomask.training.beginning import Beginning, first_network, network_of, save_beginning
 from gliomask.training.callbacks import OverlayWriter, RunWriter
 from gliomask.training.cross_validation import CrossValidation
@@ -34,7 +34,7 @@ from gliomask.training.loading import SliceData
 from gliomask.training.machine import memory_errors, training_settings
 from gliomask.training.manners import interruptible, quiet_lightning
 from gliomask.training.module import SegmentationModule
-from gliomask.training.precision import choose_precision
+from gliomask.training.precision import Precision, choose_precision
 from gliomask.training.run_folder import RunFolder
 from gliomask.training.state import SafetensorsCheckpointIO, load_state
 
@@ -83,7 +83,7 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     ------
     UsageError
         If a run of this name exists already and is not to be resumed, or has lost the state to resume from; or the
-        machine lacks the hardware asked for.
+        machine lacks the hardware asked for; or there is no such model to start from.
     TrainingError
         If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
@@ -183,17 +183,35 @@ def trial_folder(folder: Path, options: FitOptions) -> Path:
 
 def _resolved(config: TrainConfig, run: RunFolder) -> TrainConfig:
     """Replace what is to be measured by what was measured; only the first of several processes measures."""
-    accelerator = _accelerator_name(config)
-    if config.hardware.precision == "auto" and not is_main_process():
-        _wait_for(run.config_file)
-        found = run.config().hardware.precision
-        return replace(config, hardware=replace(config.hardware, precision=found))
-    precision = choose_precision(config.hardware.precision, accelerator)
-    return replace(config, hardware=replace(config.hardware, precision=precision))
+    if config.hardware.precision != "auto":
+        return config
+    found = _begun_with(run, config)
+    if found is not None:
+        _log.info("%s was begun before with these settings: its precision is kept, %s", run.path, found)
+    elif is_main_process():
+        found = choose_precision("auto", _accelerator_name(config))
+    else:
+        found = _wait_for_precision(run, config)
+    return replace(config, hardware=replace(config.hardware, precision=found))
 
 
-def _wait_for(path: Path, seconds: float = 3600.0) -> None:
-    """Wait until another process has written a file; it may have to decode all slices first.
+def _begun_with(run: RunFolder, config: TrainConfig) -> Precision | None:
+    """Return the precision in config.json if it was chosen for the same settings.
+
+    An earlier attempt may have left the file, and other processes may have read it by now. So the first one keeps to
+    what it says of these settings, and the others wait where it says something of other ones.
+    """
+    try:
+        begun = run.config()
+    except GliomaskError:  # absent, or of another version
+        return None
+    found = begun.hardware.precision
+    same = replace(begun, hardware=replace(begun.hardware, precision="auto")) == config
+    return found if same and found != "auto" else None
+
+
+def _wait_for_precision(run: RunFolder, config: TrainConfig, seconds: float = 3600.0) -> Precision:
+    """Wait until the first process has written its choice; it may have to decode all slices first.
 
     Raises
     ------
@@ -201,10 +219,12 @@ def _wait_for(path: Path, seconds: float = 3600.0) -> None:
         If it does not appear in time.
     """
     end = time.monotonic() + seconds
-    while not path.is_file():
+    while (found := _begun_with(run, config)) is None:
         if time.monotonic() > end:
-            raise DataError(path, "does not appear", "the first process to write it", "look at that process's errors")
+            expected = "the first process to write it with the same settings"
+            raise DataError(run.config_file, "does not appear", expected, "look at that process's errors")
         time.sleep(0.2)
+    return found
 
 
 def stopped_early(run: RunFolder, config: TrainConfig) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,12 +95,24 @@ class DicomFrame:
         return self.spacing or self.thickness
 
 
-def read_headers(parts: Iterable[Part]) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
-    """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over."""
-    left = list(parts)
+def read_headers(
+    parts: Iterable[Part], on_file: Callable[[Part], object] = lambda _: None
+) -> Iterator[tuple[Part, tuple[DicomFrame, ...] | DataError]]:
+    """Read what the DICOM files among these say of their frames, or why they cannot; foreign files are passed over.
+
+    Parameters
+    ----------
+    parts
+        The files.
+    on_file
+        Called with each of them, foreign or not, once, when it is looked at.
+    """
+    files = left = list(parts)
     for start, at in _STARTS:
         foreign = []
         for part, content in contents_or_errors(left, start, at, most=_HEADER):
+            if left is files:
+                on_file(part)
             if isinstance(content, DataError):
                 yield part, content
             elif content and (at or _KINDS in content[:_KINDS_WITHIN]):

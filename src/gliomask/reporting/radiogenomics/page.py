@@ -105,9 +105,8 @@ def tiles(study: Study) -> list[Tile]:
 def cluster_drawings(study: Study) -> list[Drawing]:
     """Return a chart for every feature and subtype that were tested and have labels."""
     drawings = []
-    once = list(study.repeated)  # scans that are not tested
     by_kind = {
-        kind: study.values(kind, list({each.feature for each in found})).drop(index=once, errors="ignore")
+        kind: study.values_once(kind, list({each.feature for each in found}))
         for kind, found in study.associations.items()
     }
     for each, row in zip(study.associations[MANUAL], wording.test_rows(study), strict=True):
@@ -153,7 +152,7 @@ def agreement_drawings(study: Study) -> list[Drawing]:
 
 
 def _both(study: Study, agreement: Agreement) -> tuple[np.ndarray[Any, np.dtype[np.float64]], ...]:
-    values = [study.values(kind, [agreement.feature])[agreement.feature] for kind in (MANUAL, PREDICTED)]
+    values = [study.values_once(kind, [agreement.feature])[agreement.feature] for kind in (MANUAL, PREDICTED)]
     pairs = pd.concat(values, axis=1, join="inner").dropna().to_numpy(float)
     return pairs[:, 0], pairs[:, 1]
 

@@ -58,8 +58,9 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
     """Return what must be known to read the numbers: sentences without their full stop."""
     found = [ORIGIN] if is_repetition(study) else []
     if study.repeated:
-        names = ", ".join(study.repeated)
-        found.append(f"further scans of the same person, measured and not tested: {names}")
+        count, names = plural(len(study.repeated), "further scan"), ", ".join(study.repeated)
+        left_out = "neither tested nor compared" if PREDICTED in study.kinds else "not tested"
+        found.append(f"{count} of somebody who counts once, measured and {left_out}: {names}")
     if facts["spacing"] is None:
         found.append(
             "the spacing of the slices is not known: lengths are in voxels, slices as far apart as pixels, which is no "

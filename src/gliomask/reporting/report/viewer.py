@@ -142,9 +142,10 @@ def _folder(scored: Scored, data: Path | None) -> Path:
 def _read_case(scored: Scored, index: DatasetIndex, rank: str, name: str, budget: int) -> Case:
     remarks = _remarks(scored, name)
     whole = index.patient(name)
-    record = replace(whole, slices=tuple(each for each in whole.slices if each.number in remarks))
+    rows = np.flatnonzero([each.number in remarks for each in whole.slices])
+    record = replace(whole, slices=tuple(whole.slices[row] for row in rows))
     images, truth = read_patient(index.root, record)
-    prediction = MaskFolder(scored.masks).read(record)
+    prediction = MaskFolder(scored.masks).read(whole, rows)
     box = (slice(None), *crop_box(images, [truth, prediction]))
     pictures = encode(grey(images[..., _FLAIR])[box], budget)
     views = [
