@@ -9,13 +9,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
+from PIL import ImageDraw
 
 from gliomask.inference.engine import OnnxEngine
+
+if TYPE_CHECKING:
+    from drawn import Word
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # so that tests can import builders
@@ -33,6 +38,23 @@ settings.load_profile("gliomask")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("slices") and not UNPACKED.is_dir() and not PACKED.is_dir():
         pytest.skip("real LGG slices not found beside the project")
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> list[Word]:
+    """Return a list that every text which Pillow draws is added to."""
+    from drawn import Word
+
+    found: list[Word] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def text(self: Any, xy: Any, text: str, fill: Any = None, font: Any = None, **options: Any) -> None:
+        box = self.textbbox(xy, text, font, anchor=options.get("anchor"), stroke_width=options.get("stroke_width", 0))
+        found.append(Word(text, box, self.im.size))
+        draw(self, xy, text, fill, font, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -153,6 +153,10 @@ def test_commands_that_do_not_train_do_not_load_pytorch_where_it_is(known: tuple
     lines, loaded = run_fresh(predict)
     assert lines == ["status 0"]
     assert not loaded & {"torch", "lightning", "matplotlib", "pandas", "skimage"}  # SciPy counts the components
+    lines, loaded = run_fresh([*predict[:-1], "--overwrite"])
+    assert lines == ["status 0"]
+    assert list((tmp_path / "out").rglob("*_contours_1.png"))
+    assert not loaded & {"torch", "lightning", "matplotlib", "pandas"}  # pictures of predictions are Pillow's
     lines, loaded = run_fresh(["evaluate", data, "--model", model, "--subset", "all"])
     assert lines == ["status 0"]
     assert not loaded & {"torch", "lightning", "matplotlib"}

@@ -1,4 +1,4 @@
-"""Outlines: closed, at the right place, also at the border; overlays that change nothing but the outlines."""
+"""Outlines: closed, at the right place, also at the border; rims that cover no more than the outermost pixels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
+from skimage.measure import find_contours
 
 from gliomask.errors import UsageError
-from gliomask.reporting.contours import draw_overlay, outline
-from gliomask.reporting.style import PREDICTION, TRUTH
+from gliomask.reporting.contours import outline, rim
+from gliomask.reporting.look import PREDICTION, TRUTH
 
 
 def square(rows: slice, columns: slice, size: int = 16) -> NDArray[np.bool_]:
@@ -54,38 +55,39 @@ def test_an_empty_mask_has_no_outline_and_a_stack_is_refused() -> None:
         outline(np.zeros((2, 4, 4), dtype=np.bool_))
 
 
+@given(seed=st.integers(0, 1000))
+def test_outlines_of_the_part_that_holds_the_mask_are_those_of_the_whole(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((20, 25), dtype=np.bool_)
+    mask[rng.integers(0, 9) : rng.integers(9, 21), rng.integers(0, 9) : rng.integers(9, 26)] = True
+    mask &= rng.random(mask.shape) < 0.7
+    whole = [path - 1 for path in find_contours(np.pad(mask.astype(np.float64), 1), 0.5)]  # type: ignore[no-untyped-call]
+    assert len(outline(mask)) == len(whole)
+    assert all(np.array_equal(path, other) for path, other in zip(outline(mask), whole, strict=True))
+
+
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 1000), scale=st.integers(1, 3))
-def test_the_truth_is_drawn_on_the_rim_of_the_mask_and_nowhere_else(seed: int, scale: int) -> None:
+def test_a_solid_rim_is_every_outermost_pixel_of_the_mask_and_no_other(seed: int, scale: int) -> None:
     rng = np.random.default_rng(seed)
-    mask = rng.random((9, 12)) < 0.6
-    image = rng.integers(0, 255, (9, 12, 3), dtype=np.uint8)
-    drawn = draw_overlay(image, mask, None, scale=scale)
+    mask = np.pad(rng.random((9, 12)) < 0.6, ((0, 3), (2, 0)))
     large = np.kron(mask, np.ones((scale, scale), dtype=np.bool_))
-    rim = large & ~binary_erosion(large)
-    assert np.array_equal(np.all(drawn == TRUTH.rgb, axis=2), rim)
-    assert np.array_equal(drawn[~rim], draw_overlay(image, None, None, scale=scale)[~rim])
+    drawn = np.zeros_like(large)
+    drawn[tuple(rim(mask, TRUTH, scale=scale).T)] = True
+    assert np.array_equal(drawn, large & ~binary_erosion(large))
 
 
-def test_truth_is_green_prediction_red_and_the_picture_is_the_flair_channel() -> None:
-    image = np.zeros((16, 16, 3), dtype=np.uint8)
-    image[..., 1] = 77
-    truth, prediction = square(slice(2, 6), slice(2, 6)), square(slice(9, 14), slice(9, 14))
-    drawn = draw_overlay(image, truth, prediction, scale=1)
-    assert tuple(drawn[2, 2]) == TRUTH.rgb
-    assert drawn[2, 2].argmax() == 1
-    assert drawn[9:14, 9:14].reshape(-1, 3).tolist().count(list(PREDICTION.rgb)) > 8
-    assert PREDICTION.rgb[0] == max(PREDICTION.rgb)
-    assert np.all(drawn[7, :] == 77)
-
-
-def test_both_outlines_stay_visible_where_they_coincide() -> None:
+def test_a_dashed_rim_leaves_gaps_through_which_another_shows() -> None:
     mask = square(slice(2, 14), slice(2, 14))
-    drawn = draw_overlay(np.zeros((16, 16, 3), dtype=np.uint8), mask, mask, scale=2)
-    colours = {tuple(colour) for colour in drawn.reshape(-1, 3).tolist()}
-    assert colours == {(0, 0, 0), TRUTH.rgb, PREDICTION.rgb}
+    solid, dashed = ({tuple(pixel) for pixel in rim(mask, line, scale=2).tolist()} for line in (TRUTH, PREDICTION))
+    assert dashed < solid
+    assert len(solid) == 4 * 23
+    assert len(dashed) / len(solid) == pytest.approx(0.6, abs=0.05)
 
 
-def test_a_mask_of_another_size_is_refused() -> None:
-    with pytest.raises(UsageError, match="prediction"):
-        draw_overlay(np.zeros((8, 8, 3), dtype=np.uint8), None, np.zeros((4, 4), dtype=np.bool_))
+def test_an_empty_mask_has_no_rim_and_what_is_no_slice_is_refused() -> None:
+    assert rim(np.zeros((4, 4), dtype=np.bool_), TRUTH).shape == (0, 2)
+    with pytest.raises(UsageError, match="one slice"):
+        rim(np.zeros((2, 4, 4), dtype=np.bool_), TRUTH)
+    with pytest.raises(UsageError, match="scale is 0"):
+        rim(np.zeros((4, 4), dtype=np.bool_), TRUTH, scale=0)

@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from drawn import Word, legible
 from gliomask.errors import UsageError
+from gliomask.reporting.contours import rim
 from gliomask.reporting.gif import write_gif
-from gliomask.reporting.style import PREDICTION, TRUTH
+from gliomask.reporting.look import PREDICTION, TRUTH
 
 
 def volume(slices: int = 4) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -44,6 +46,36 @@ def test_only_the_slice_with_tumour_has_the_outline(tmp_path: Path) -> None:
         ]
     assert counts[1] > 100
     assert counts[0] == counts[2] == counts[3] == 0
+
+
+def test_each_frame_is_the_magnified_slice_with_its_outlines_and_nothing_else(tmp_path: Path) -> None:
+    image = np.zeros((3, 40, 64, 3), dtype=np.uint8)
+    image[..., 1] = np.random.default_rng(0).integers(0, 150, (3, 40, 64))
+    truth, prediction = np.zeros((2, 3, 40, 64), dtype=np.bool_)
+    truth[1, 3:20, 10:40], prediction[1, 5:20, 12:60] = True, True
+    write_gif(tmp_path / "patient.gif", image, truth, prediction, caption="patient")
+    with Image.open(tmp_path / "patient.gif") as gif:
+        frames = [np.asarray(frame.convert("RGB"), dtype=int)[24:-24] for frame in ImageSequence.Iterator(gif)]
+    for number, frame in enumerate(frames):
+        expected = np.minimum(image[number, ..., 1] * (255 / np.percentile(image[..., 1], 99.8)), 255)
+        expected = expected.repeat(8, axis=0).repeat(8, axis=1)[..., np.newaxis].repeat(3, axis=2)
+        assert frame.shape == expected.shape
+        for mask, line in ((truth, TRUTH), (prediction, PREDICTION)):
+            expected[tuple(rim(mask[number], line, scale=8).T)] = line.rgb
+        coloured = np.ptp(expected, axis=2) > 0
+        assert np.array_equal(frame[coloured], expected[coloured])
+        assert np.abs(frame - expected)[~coloured].max() <= 255 / 63 / 2 + 1
+
+
+@pytest.mark.parametrize("name", ["p", "a name that is far too long for the picture " * 9, "two\nlines"])
+def test_the_words_around_a_narrow_slice_are_legible(tmp_path: Path, words: list[Word], name: str) -> None:
+    mask = np.zeros((120, 600, 2), dtype=np.bool_)
+    write_gif(tmp_path / "patient.gif", np.zeros((*mask.shape, 3), dtype=np.uint8), mask, mask, caption=name)
+    *shared, last = words[:3] + words[-1:]
+    assert {word.text for word in shared[1:]} == {"truth", "prediction"}
+    assert last.text == "slice 120 of 120"
+    legible([*shared, last])
+    assert last.box[2] < next(word.box[0] for word in shared if word.text == "truth") - 8 - 26  # the line before it
 
 
 def test_the_legend_names_what_is_drawn_and_no_more(tmp_path: Path) -> None:

@@ -130,3 +130,4 @@ def test_volume_normalisation_looks_at_the_whole_stack() -> None:
 @given(arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, max_side=20)))
 def test_percentile_from_the_histogram_is_that_of_numpy(grey: NDArray[np.uint8]) -> None:
     assert high_percentile(grey) == pytest.approx(float(np.percentile(grey, 99)), abs=1e-9)
+    assert high_percentile(grey, 99.8) == pytest.approx(float(np.percentile(grey, 99.8)), abs=1e-9)

@@ -52,10 +52,10 @@ def _histogram(grey: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array(Image.fromarray(np.ascontiguousarray(grey).reshape(1, -1)).histogram(), np.int64)
 
 
-def high_percentile(grey: NDArray[np.uint8]) -> float:
-    """Return the 99th percentile of grey values of any shape, as `numpy.percentile` does, but from their histogram."""
+def high_percentile(grey: NDArray[np.uint8], percent: float = 99.0) -> float:
+    """Return a percentile of grey values of any shape, as `numpy.percentile` does, but from their histogram."""
     below = np.cumsum(_histogram(grey))
-    place = 0.99 * (grey.size - 1)
+    place = percent / 100 * (grey.size - 1)
     low, high = (int(np.searchsorted(below, rank, side="right")) for rank in (int(place), ceil(place)))
     return low + (high - low) * (place - int(place))
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect
-from math import ceil
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from gliomask.errors import UsageError
 from gliomask.files import whole_file
-from gliomask.reporting.contours import draw_overlay
-from gliomask.reporting.style import PREDICTION, TRUTH, Line, brightest, printable
+from gliomask.reporting.canvas import font, shortened
+from gliomask.reporting.contours import rim
+from gliomask.reporting.look import FLAIR, PREDICTION, TRUTH, Line, brightest, printable
 
 _STRIP = 24  # height in pixels of the strips above and below the slice
 _SIDE = 512  # side in pixels that slices are magnified to, by whole numbers
-_NARROWEST = 320  # width in pixels that the legend needs
+_NARROWEST = 320  # width in pixels that the number and the legend need
 _GREYS = 64
-_COLOURS = np.array([TRUTH.rgb, PREDICTION.rgb], dtype=np.uint8)
+_LETTERS = 12
+_INK = {TRUTH: _GREYS, PREDICTION: _GREYS + 1}  # places in the palette, behind the greys
+_PALETTE = bytes(
+    [round(255 * place / (_GREYS - 1)) for place in range(_GREYS) for _ in range(3)] + [*TRUTH.rgb, *PREDICTION.rgb]
+)
 
 
 def write_gif(
@@ -47,7 +50,7 @@ def write_gif(
     milliseconds
         Duration of a frame; GIF counts in steps of 10.
     caption
-        One line above the slices; cut where it does not fit.
+        One line above the slices; its middle is left out where it does not fit.
 
     Raises
     ------
@@ -61,11 +64,17 @@ def write_gif(
     for mask in (truth, prediction):
         if mask is not None and mask.shape != image.shape[:3]:
             raise UsageError(f"a mask has shape {mask.shape}; expected {image.shape[:3]}")
-    lines = [line for mask, line in ((truth, TRUTH), (prediction, PREDICTION)) if mask is not None]
+    masks = [(mask, line) for mask, line in ((truth, TRUTH), (prediction, PREDICTION)) if mask is not None]
+    scale = max(1, _SIDE // max(image.shape[1:3]))
+    blank = _blank((image.shape[1] * scale, image.shape[2] * scale), printable(caption), [line for _, line in masks])
+    places = _places(image[..., FLAIR])
     frames = []
-    for number, plane in enumerate(_brightened(image)):
-        overlay = draw_overlay(plane, _plane(truth, number), _plane(prediction, number), scale=_scale(plane))
-        frames.append(_quantise(_frame(overlay, printable(caption), f"slice {number + 1} of {len(image)}", lines)))
+    for number, plane in enumerate(image[..., FLAIR]):
+        shown = places[plane].repeat(scale, axis=0).repeat(scale, axis=1)
+        for mask, line in masks:
+            pixels = rim(mask[number], line, scale=scale)
+            shown[pixels[:, 0], pixels[:, 1]] = _INK[line]
+        frames.append(_frame(blank, shown, _STRIP if caption else 0, f"slice {number + 1} of {len(image)}"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
         frames[0].save(
@@ -79,66 +88,40 @@ def write_gif(
         )
 
 
-def _brightened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Stretch all slices alike, so that dark scans can be seen and slices of one patient compared."""
-    levels = np.arange(256) * (255.0 / brightest(image[..., 1]))
-    stretched: NDArray[np.uint8] = np.minimum(levels, 255.0).round().astype(np.uint8)[image]
-    return stretched
+def _places(flair: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the place in the palette of each grey value; all slices alike, so that they can be compared."""
+    places: NDArray[np.float64] = (_GREYS - 1) * np.minimum(np.arange(256) / brightest(flair), 1.0)
+    return places.round().astype(np.uint8)
 
 
-def _plane(mask: NDArray[np.bool_] | None, number: int) -> NDArray[np.bool_] | None:
-    return None if mask is None else mask[number]
-
-
-def _scale(plane: NDArray[np.uint8]) -> int:
-    longest: int = max(plane.shape[:2])
-    return max(1, _SIDE // longest)
-
-
-def _frame(overlay: NDArray[np.uint8], caption: str, number: str, lines: list[Line]) -> Image.Image:
-    """Put a slice between its caption and its footer."""
-    height, width = overlay.shape[:2]
-    top = _STRIP if caption else 0
-    canvas = Image.new("RGB", (max(width, _NARROWEST), top + height + _STRIP))
-    canvas.paste(Image.fromarray(overlay), ((canvas.width - width) // 2, top))
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    middle = canvas.height - _STRIP // 2
+def _blank(shape: tuple[int, int], caption: str, lines: list[Line]) -> Image.Image:
+    """Return what all frames share, in places of the palette: the caption above and the legend below the slice."""
+    width = max(shape[1], _NARROWEST)
+    picture = Image.new("L", (width, (_STRIP if caption else 0) + shape[0] + _STRIP))
+    pen, letters = ImageDraw.Draw(picture), font(_LETTERS)
+    middle = picture.height - _STRIP // 2
     if caption:
-        pen.text((8, _STRIP // 2), _shortened(pen, caption, canvas.width - 16, font), "white", font, anchor="lm")
-    pen.text((8, middle), number, "white", font, anchor="lm")
-    right = canvas.width - 8
+        pen.text((8, _STRIP // 2), shortened(pen, caption, width - 16, letters), _GREYS - 1, letters, anchor="lm")
+    right = width - 8
     for line in reversed(lines):
-        pen.text((right, middle), line.label, "white", font, anchor="rm")
-        right -= round(pen.textlength(line.label, font)) + 8
+        pen.text((right, middle), line.label, _GREYS - 1, letters, anchor="rm")
+        right -= round(pen.textlength(line.label, letters)) + 8
         _sample(pen, line, right, middle)
         right -= 42
-    return canvas
+    return picture
 
 
 def _sample(pen: ImageDraw.ImageDraw, line: Line, right: int, middle: int) -> None:
     drawn, left_out = line.pixels
     for step in range(26):
         if step % (drawn + left_out) < drawn:
-            pen.point([(right - 26 + step, middle), (right - 26 + step, middle + 1)], line.rgb)
+            pen.point([(right - 26 + step, middle), (right - 26 + step, middle + 1)], _INK[line])
 
 
-def _shortened(
-    pen: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> str:
-    if pen.textlength(text, font) <= width:
-        return text
-    fitting = bisect(range(len(text)), width, key=lambda end: ceil(pen.textlength(text[:end] + "...", font)))
-    return text[: max(0, fitting - 1)] + "..."
-
-
-def _quantise(frame: Image.Image) -> Image.Image:
-    """Map a picture that holds only greys and the colours of outlines onto the shared palette."""
-    pixels = np.asarray(frame)
-    index = (pixels[..., 1].astype(np.uint16) * (_GREYS - 1) + 127) // 255
-    red, green, blue = np.moveaxis(pixels, 2, 0)
-    for number, colour in enumerate(_COLOURS):
-        index[(red == colour[0]) & (green == colour[1]) & (blue == colour[2])] = _GREYS + number
-    quantised = Image.fromarray(index.astype(np.uint8))
-    greys = np.linspace(0, 255, _GREYS).round().astype(np.uint8)
-    quantised.putpalette(np.concatenate((greys.repeat(3), _COLOURS.ravel())).tobytes())
-    return quantised
+def _frame(blank: Image.Image, shown: NDArray[np.uint8], top: int, number: str) -> Image.Image:
+    """Put a slice and its number into what all frames share."""
+    frame = blank.copy()
+    frame.paste(Image.fromarray(shown), ((frame.width - shown.shape[1]) // 2, top))
+    ImageDraw.Draw(frame).text((8, frame.height - _STRIP // 2), number, _GREYS - 1, font(_LETTERS), anchor="lm")
+    frame.putpalette(_PALETTE)
+    return frame

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice
 from gliomask.inference.predictor import Prediction
-from gliomask.reporting.figures import contact_sheet, prediction_figure, save_figure
+from gliomask.reporting.canvas import save_png
 from gliomask.reporting.gif import write_gif
+from gliomask.reporting.pages import contour_pages
+from gliomask.reporting.panels import prediction_picture
 
 
 def picture_names(name: str, stems: Sequence[str]) -> list[str]:
@@ -54,7 +56,7 @@ def write_pictures(
     """
     shown = truth if truth is not None and truth.any() else prediction.mask  # in a healthy patient the false alarm
     number = int(shown.sum(axis=(1, 2)).argmax())
-    figure = prediction_figure(
+    picture = prediction_picture(
         images[number],
         None if truth is None else truth[number],
         prediction.probabilities[number],
@@ -64,11 +66,11 @@ def write_pictures(
         threshold=prediction.threshold,
     )
     written = [folder / f"{stems[number]}_prediction.png"]
-    save_figure(figure, written[0])
+    save_png(picture, written[0])
     if len(images) > 1:
-        for page, sheet in enumerate(contact_sheet(images, truth, prediction.mask, title=name), start=1):
-            written.append(folder / f"{name}_contours_{page}.png")
-            save_figure(sheet, written[-1])
+        for count, page in enumerate(contour_pages(images, truth, prediction.mask, title=name), start=1):
+            written.append(folder / f"{name}_contours_{count}.png")
+            save_png(page, written[-1])
         written.append(folder / f"{name}.gif")
         write_gif(written[-1], images, truth, prediction.mask, caption=name)
     return written

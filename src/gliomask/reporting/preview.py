@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from gliomask.inference.predictor import Prediction
 from gliomask.reporting.figures import save_figure
-from gliomask.reporting.style import PREDICTION, brightest, new_figure, printable, style
+from gliomask.reporting.look import FLAIR, PREDICTION, brightest, printable
+from gliomask.reporting.style import new_figure, style
 
 if TYPE_CHECKING:
     from gliomask.evaluation.surfaces import Spacing
 
-_FLAIR = 1
 _WIDTH, _HEIGHT = 9.6, 3.9
 _PLANES = ("axial", "coronal", "sagittal")
 
@@ -52,7 +52,7 @@ def write_preview(
 @style()
 def preview_figure(name: str, images: NDArray[np.uint8], prediction: Prediction, spacing: Spacing | None) -> Figure:
     """Draw the three planes that cut most of the mask (through the middle where it is empty); see `write_preview`."""
-    flair, mask = images[..., _FLAIR], prediction.mask
+    flair, mask = images[..., FLAIR], prediction.mask
     deep, tall, wide = (1.0, 1.0, 1.0) if spacing is None else spacing
     places = [_fullest(mask, axis) for axis in range(3)]
     figure = new_figure(_WIDTH, _HEIGHT)

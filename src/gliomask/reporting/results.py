@@ -224,7 +224,7 @@ def _others(folder: Path, name: str, loaded: Loaded, keep: Keep) -> list[Path]:
     """Return the files that may be written beside masks."""
     others = loaded.probabilities(folder) if keep.probabilities else []
     if keep.pictures:
-        from gliomask.reporting.predictions import picture_names  # noqa: PLC0415 - masks alone need no matplotlib
+        from gliomask.reporting.predictions import picture_names  # noqa: PLC0415 - masks alone need no drawing
 
         others += [folder / each for each in picture_names(name, loaded.stems)]
     return [*others, *([_preview(folder, name)] if keep.preview else [])]
@@ -268,7 +268,7 @@ def _draw(folder: Path, name: str, loaded: Loaded, prediction: Prediction, keep:
     """Draw what is asked for; return the files."""
     written = []
     if keep.pictures:
-        from gliomask.reporting.predictions import write_pictures  # noqa: PLC0415 - masks alone need no matplotlib
+        from gliomask.reporting.predictions import write_pictures  # noqa: PLC0415 - masks alone need no drawing
 
         written += write_pictures(folder, name, loaded.stems, loaded.images, loaded.truth, prediction)
     if keep.preview:

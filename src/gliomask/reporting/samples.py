@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gliomask.data import naming
 from gliomask.data.index import DatasetIndex, PatientRecord, SliceRecord
 from gliomask.errors import UsageError
-from gliomask.reporting.style import HEAT, TRUTH, style
+from gliomask.reporting.look import FLAIR, TRUTH
+from gliomask.reporting.style import HEAT, style
 from gliomask.reporting.tiles import (
     Grid,
     add_fill,
@@ -32,7 +33,6 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 AugmentedSample = tuple[NDArray[np.uint8], NDArray[np.bool_], list[Labelled]]
 """A slice, its mask, and augmented versions of both."""
 
-_FLAIR = 1
 _SEQUENCES = (("pre", "T1 before contrast"), ("flair", "FLAIR"), ("post", "T1 after contrast"))
 _MASK_ROWS, _MASK_COLUMNS = 4, 5
 
@@ -130,7 +130,7 @@ def positive_masks_figure(index: DatasetIndex, *, seed: int = 0) -> Figure:
         place.set_visible(False)
     for place, patient in zip(tiles, chosen, strict=False):
         image, mask = read_labelled(index, largest_slice(patient))
-        show_slice(place, image[..., _FLAIR])
+        show_slice(place, image[..., FLAIR])
         add_fill(place, mask, TRUTH)
         add_outline(place, mask, TRUTH, width=0.6)
         add_note(place, naming.person(patient.name).removeprefix("TCGA_"))
@@ -199,7 +199,7 @@ def augmentation_sheet(samples: Sequence[AugmentedSample]) -> Figure:
     )
     for row, (image, mask, versions) in zip(axes, samples, strict=True):
         for tile, (plane, outlined) in zip(row, [(image, mask), *versions], strict=False):
-            show_slice(tile, plane[..., _FLAIR])
+            show_slice(tile, plane[..., FLAIR])
             add_outline(tile, outlined, TRUTH, width=0.65)
     axes[0][0].set_title("original", fontsize=9)
     for number, tile in enumerate(axes[0][1:], start=1):

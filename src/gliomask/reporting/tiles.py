@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from gliomask.reporting.contours import outline
-from gliomask.reporting.style import Line, brightest, new_figure, printable
-
-_FILL = 0.35  # opacity of filled masks
+from gliomask.reporting.look import FILL, Line, brightest, printable
+from gliomask.reporting.style import new_figure
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Grid:
     right: float = 0.15
     top: float = 0.45
     bottom: float = 0.35
-    gap: float = field(default=0.06, kw_only=True)
+    gap: float = 0.06
 
     @property
     def size(self) -> tuple[float, float]:
@@ -77,24 +78,10 @@ def bare(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-def show_slice(axes: Axes, plane: NDArray[np.uint8], *, white: float | None = None, note: str = "") -> None:
-    """Show one sequence of a slice in grey.
-
-    Parameters
-    ----------
-    axes
-        Where.
-    plane
-        HxW uint8.
-    white
-        Grey value that is shown as white; by default that of the slice itself.
-    note
-        Short text in the upper left corner.
-    """
-    axes.imshow(plane, cmap="gray", vmin=0.0, vmax=brightest(plane) if white is None else white)
+def show_slice(axes: Axes, plane: NDArray[np.uint8]) -> None:
+    """Show one sequence of a slice (HxW uint8) in grey, from black to its own brightest."""
+    axes.imshow(plane, cmap="gray", vmin=0.0, vmax=brightest(plane))
     bare(axes)
-    if note:
-        add_note(axes, note)
 
 
 def add_note(axes: Axes, note: str) -> None:
@@ -108,7 +95,7 @@ def add_note(axes: Axes, note: str) -> None:
 def add_outline(axes: Axes, mask: NDArray[np.bool_], line: Line, *, width: float = 1.0) -> None:
     """Draw the outlines of a mask (HxW bool) on a slice that is shown in pixels."""
     for path in outline(mask):
-        axes.plot(path[:, 1], path[:, 0], solid_joinstyle="round", **line.artist(width))
+        axes.plot(path[:, 1], path[:, 0], solid_joinstyle="round", **_artist(line, width))
     axes.set_xlim(-0.5, mask.shape[1] - 0.5)
     axes.set_ylim(mask.shape[0] - 0.5, -0.5)
 
@@ -116,41 +103,21 @@ def add_outline(axes: Axes, mask: NDArray[np.bool_], line: Line, *, width: float
 def add_fill(axes: Axes, mask: NDArray[np.bool_], line: Line) -> None:
     """Tint the pixels of a mask (HxW bool)."""
     tint = np.zeros((*mask.shape, 4))
-    tint[mask] = (*(part / 255 for part in line.rgb), _FILL)
+    tint[mask] = (*(part / 255 for part in line.rgb), FILL)
     axes.imshow(tint, interpolation="nearest")
 
 
 def add_legend(figure: Figure, lines: Sequence[Line], *, centre: float = 0.5) -> None:
     """Explain the outlines at the foot of the figure, around `centre`, a fraction of its width."""
     if lines:
-        handles = [line.handle() for line in lines]
+        handles = [Line2D([], [], label=line.label, **_artist(line)) for line in lines]
         figure.legend(
             handles=handles, loc="lower center", bbox_to_anchor=(centre, 0.0), ncols=len(lines), borderaxespad=0.3,
             handlelength=3.0,
         )  # fmt: skip
 
 
-def brain_box(image: NDArray[np.uint8], margin: int = 4) -> tuple[slice, slice]:
-    """Return the rows and columns that hold anything brighter than noise, to cut black borders off.
-
-    Parameters
-    ----------
-    image
-        SxHxWx3 uint8.
-    margin
-        Pixels kept around.
-
-    Returns
-    -------
-    tuple of slice
-        Rows and columns; everything if the image is dark.
-    """
-    bright = (image > 0.15 * brightest(image)).mean(axis=3) > 0.5
-    return _span(bright.any(axis=0).mean(axis=1) > 0.02, margin), _span(bright.any(axis=0).mean(axis=0) > 0.02, margin)
-
-
-def _span(used: NDArray[np.bool_], margin: int) -> slice:
-    places = np.flatnonzero(used)
-    if len(places) == 0:
-        return slice(0, len(used))
-    return slice(max(0, int(places[0]) - margin), min(len(used), int(places[-1]) + 1 + margin))
+def _artist(line: Line, width: float = 1.0) -> dict[str, Any]:
+    """Return the keywords of a Matplotlib line, its width multiplied by `width`."""
+    style = (0.0, line.dash) if line.dash else "solid"
+    return {"color": line.colour, "linewidth": width * line.width, "linestyle": style}

@@ -10,6 +10,7 @@ from typing import Any
 from gliomask.errors import DataError
 from gliomask.files import whole_file
 from gliomask.reporting.leak import leak_paragraph
+from gliomask.reporting.look import PREDICTION, TRUTH
 from gliomask.reporting.report import provenance, wording
 from gliomask.reporting.report.drawings import (
     Drawing,
@@ -21,7 +22,6 @@ from gliomask.reporting.report.drawings import (
 from gliomask.reporting.report.parts import as_chart, environment, package_text, write_figures
 from gliomask.reporting.report.sources import Scored, Trained
 from gliomask.reporting.report.viewer import Case, read_cases
-from gliomask.reporting.style import PREDICTION, TRUTH
 
 _GROUPS = {"institution": "Institution", "size": "Tumour size (thirds of the patients)", "missing": "Missing sequences"}
 

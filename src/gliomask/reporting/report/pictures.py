@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gliomask.reporting.contours import outline
-from gliomask.reporting.style import brightest
-from gliomask.reporting.tiles import brain_box
+from gliomask.reporting.look import brain_box, brightest
 
 _QUALITIES = (90, 80, 65)
 _SHRINKAGES = (1, 2, 4, 8)
