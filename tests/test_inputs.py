@@ -72,8 +72,9 @@ def test_progress_tells_of_every_file_that_may_be_dicom(tmp_path: Path) -> None:
 
 def test_one_place_may_be_named_alone_and_as_text(tmp_path: Path) -> None:
     nifti(tmp_path / "a_flair.nii")
-    assert len(find_inputs([tmp_path]).studies) == 1
-    assert find_inputs(tmp_path) == find_inputs(str(tmp_path)) == find_inputs([str(tmp_path)]) == find_inputs([tmp_path])
+    found = find_inputs([tmp_path])
+    assert len(found.studies) == 1
+    assert find_inputs(tmp_path) == find_inputs(str(tmp_path)) == find_inputs([str(tmp_path)]) == found
 
 
 def test_progress_goes_on_over_all_that_is_named(tmp_path: Path) -> None:
