@@ -20,7 +20,7 @@ from gliomask.cli.console import Printer, Progress
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
-from gliomask.errors import UsageError
+from gliomask.errors import Failure, UsageError
 from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import find_studies
@@ -28,7 +28,6 @@ from gliomask.reporting.batch import predict_all
 from gliomask.reporting.loaded import Keep
 from gliomask.reporting.predictions import write_pictures
 from gliomask.reporting.results import predict_study
-from gliomask.reporting.results_table import Failure
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from itertools import permutations, product
 from pathlib import Path
@@ -18,14 +19,14 @@ from builders import write_known_model, write_patient
 from dicom_builders import write_series
 from gliomask.cli.app import main
 from gliomask.config import SplitConfig
-from gliomask.conversion.convert import convert_study
+from gliomask.conversion.convert import Conversion, convert_all
 from gliomask.conversion.outlines import OutlineFinder, patient_name
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split
-from gliomask.errors import DataError, UsageError
+from gliomask.errors import Failure
 from gliomask.evaluation.evaluate import evaluate
-from gliomask.inference.inputs import find_inputs
+from gliomask.inference.inputs import Inputs, find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.dicom import DicomImage
@@ -104,16 +105,18 @@ def test_a_mask_lies_on_its_slices_whatever_the_orientation_of_either(
     tmp_path: Path, axes: tuple[int, ...], signs: tuple[int, ...]
 ) -> None:
     """All 48 orientations of FLAIR, of the outline with it, and of the outline in its own way."""
-    values, labels = scan()
-    for name, outline in (("P1", turned(labels, axes, signs)), ("P2", turned(labels, (0, 1, 2), (1, 1, 1)))):
-        save(tmp_path / f"{name}_seg.nii", *outline)
-        save(tmp_path / f"{name}_flair.nii", *turned(values, axes, signs))
+    labels = scan()[1]
+    values = {"P1": scan(1)[0], "P2": scan(2)[0]}
+    save(tmp_path / "P1_seg.nii", *turned(labels, axes, signs))
+    save(tmp_path / "P2_seg.nii", labels)
+    for name, array in values.items():
+        save(tmp_path / f"{name}_flair.nii", *turned(array, axes, signs))
     assert convert(tmp_path, "--out", tmp_path / "out") == 0
     for name in ("P1", "P2"):
         images, masks = stack(tmp_path / "out" / name)
         assert np.array_equal(masks, axial(labels) > 0)
         assert np.array_equal(images[..., 1] > 100, axial(labels) > 0)
-        assert np.array_equal(images[..., 1] > 20, axial(values) > 0)
+        assert np.array_equal(images[..., 1] > 20, axial(values[name]) > 0)
         assert {float(rows(tmp_path / "out")[name][step]) for step in ("rows_mm", "columns_mm")} == {5.0}
         assert rows(tmp_path / "out")[name]["slices_mm"] == "6"
 
@@ -183,7 +186,7 @@ def test_the_mask_of_a_brain_is_noticed(tmp_path: Path, capsys: pytest.CaptureFi
     values, labels = scan()
     save(tmp_path / "P1_flair.nii", values)
     save(tmp_path / "P1_mask.nii", (values > 0).astype(np.uint8))
-    save(tmp_path / "P2_flair.nii", values)
+    save(tmp_path / "P2_flair.nii", scan(2)[0])
     save(tmp_path / "P2_mask.nii", labels)
     assert convert(tmp_path, "--out", tmp_path / "out") == 0
     assert capsys.readouterr().out.count("the outline covers 100% of what is not black") == 1
@@ -234,13 +237,19 @@ def test_what_is_no_outline_is_refused(
         ("case.nii.gz", "case_label.nii.gz", "case"),
         ("P7/flair.nii.gz", "P7/tumour_seg.nii.gz", "P7"),
         ("P7/T2_FLAIR.nii.gz", "P7/mask.nii.gz", "P7"),
+        ("brain_001_flair.nii.gz", "brain_001_seg.nii.gz", "brain_001"),
+        ("Forehead-flair.nii", "Forehead-segmentation.nii", "Forehead"),
+        ("UPENN-GBM-00001_11_FLAIR.nii.gz", "UPENN-GBM-00001_11_segm.nii.gz", "UPENN-GBM-00001_11"),
+        ("P8/P8.flair.nii", "P8/P8.seg.nii", "P8"),
     ],
 )
 def test_the_outline_beside_flair_is_found(tmp_path: Path, flair: str, outline: str, patient: str) -> None:
     volume = save(tmp_path / flair, scan()[0])
     expected = save(tmp_path / outline, scan()[1])
     save(expected.with_name("brain_mask.nii.gz"), scan()[1])
+    save(expected.with_name("flair_brain_mask.nii.gz"), scan()[1])
     save(expected.with_name("t1_seg_probabilities.nii.gz"), scan()[1])
+    save(expected.with_name("._flair.nii.gz"), scan()[0])  # as macOS leaves them
     (study,) = find_inputs([volume.parent]).studies
     assert isinstance(study, VolumeStudy)
     assert patient_name(study) == patient
@@ -260,27 +269,76 @@ def test_outlines_in_a_folder_of_their_own_go_by_the_name_of_the_patient(
     assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
     said = capsys.readouterr()
     assert "no outline of P2; expected P2_seg.nii.gz" in said.err
-    assert "2 outlines: P3.nii.gz, P3_pred.nii; expected one" in said.err
+    assert "2 outlines of P3: P3.nii.gz, P3_pred.nii; expected one" in said.err
     assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) == 1)
     assert np.array_equal(stack(tmp_path / "out" / "P10")[1], axial(scan()[1]) > 0)
     assert convert(tmp_path / "images", "--masks", tmp_path / "nowhere", "--out", tmp_path / "out") == 1
     assert "nowhere: no such folder; expected a folder of outlines" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("patients", [("P1",), ("P1", "P2")])
+def test_outlines_in_a_tree_like_that_of_the_images_are_found(tmp_path: Path, patients: tuple[str, ...]) -> None:
+    for seed, name in enumerate(patients):
+        values, labels = scan(seed)
+        save(tmp_path / "images" / name / "flair.nii", values)
+        save(tmp_path / "masks" / name / ("flair_seg.nii" if seed else "tumour.nii"), labels * (labels == (4, 1)[seed]))
+    save(tmp_path / "masks" / "P9" / "flair_seg.nii", scan()[1])
+    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
+    for seed, name in enumerate(patients):
+        assert np.array_equal(stack(tmp_path / "out" / name)[1], axial(scan()[1]) == (4, 1)[seed])
+
+
+def test_an_outline_is_that_of_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, name in enumerate(("P1", "P2")):
+        save(tmp_path / "images" / name / "image.nii", scan(seed)[0])
+    save(tmp_path / "masks" / "image_seg.nii", scan()[1])
+    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err.count("no outline of P") == 2
+    for acquisition in ("2d", "3d"):
+        save(tmp_path / "bids" / f"sub-1_acq-{acquisition}_FLAIR.nii", scan(len(acquisition))[0])
+    path = save(tmp_path / "bids" / "sub-1_dseg.nii", scan()[1])
+    assert convert(tmp_path / "bids", "--out", tmp_path / "out") == 1
+    assert f"{path}: the outline of sub-1_acq-2d and sub-1_acq-3d; expected one for each" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_volume_is_one_patient_also_when_more_folders_give_it_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("P1", "P2"):
+        save(tmp_path / name / "image.nii", scan(int(name[1]))[0])
+        save(tmp_path / name / "image_seg.nii", scan()[1])
+    assert convert(tmp_path / "P1", "--out", tmp_path / "out") == 0
+    assert convert(tmp_path / "P1", tmp_path / "P2", "--out", tmp_path / "out") == 1
+    assert "P1_image: the same volume as that of image; expected every patient once" in capsys.readouterr().err
+    assert sorted(rows(tmp_path / "out")) == ["P2_image", "image"]
+
+
+@pytest.mark.parametrize("name", [".hidden", os.fsdecode(b"\xff1")])
+def test_a_patient_without_a_name_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    write_pair(tmp_path / "in")
+    odd = save(tmp_path / "in" / name / "flair.nii", scan(2)[0])
+    save(odd.with_name("mask.nii"), scan()[1])
+    assert convert(tmp_path / "in" / "P1-t2f.nii.gz", odd, "--out", tmp_path / "out") == 1
+    assert "expected a name in UTF-8 without a dot before it" in capsys.readouterr().err
+    assert sorted(rows(tmp_path / "out")) == ["P1"]
+
+
 def test_two_volumes_of_one_patient_are_both_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pair(tmp_path)
     save(tmp_path / "P1_flair.nii", scan(1)[0])
     assert convert(tmp_path, "--out", tmp_path / "out") == 1
-    assert "P1-t2f, P1_flair: volumes of one patient, P1; expected one" in capsys.readouterr().err
+    assert "P1-t2f and P1_flair: volumes of one patient, P1; expected one" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_dicom_takes_its_outline_by_name(tmp_path: Path) -> None:
     values, labels = scan()
     write_series(tmp_path / "P5", values, turned(values, (0, 1, 2), (1, 1, 1))[1], SeriesDescription="AX T2 FLAIR")
-    (study,) = find_inputs([tmp_path / "P5"]).studies
     save(tmp_path / "masks" / "P5_seg.nii.gz", *turned(labels, (2, 0, 1), (-1, 1, -1)))
-    result = convert_study(study, OutlineFinder(tmp_path / "masks"), tmp_path / "out", size=SIDE)
+    found = find_inputs(tmp_path / "P5")
+    (result,) = convert_all(found, OutlineFinder(str(tmp_path / "masks")), str(tmp_path / "out"), Conversion(SIDE))
+    assert isinstance(result, dict)
     assert (result["patient"], result["tumour_slices"]) == ("P5", 3)
     assert np.array_equal(stack(tmp_path / "out" / "P5")[1], axial(labels) > 0)
 
@@ -295,14 +353,15 @@ def test_a_segmentation_in_dicom_lies_on_its_images(tmp_path: Path, labels: tupl
     assert isinstance(found.flair, DicomImage)
     mask = found.grid.back(axial(drawn) > 0)
     write_dicom_seg(tmp_path / "masks" / "P5_seg.dcm", mask, found.flair.series, model="known", version="0")
-    convert_study(study, OutlineFinder(tmp_path / "masks"), tmp_path / "out", size=SIDE, labels=labels)
+    list(convert_all(Inputs((study,)), OutlineFinder(tmp_path / "masks"), tmp_path / "out", Conversion(SIDE, labels)))
     truth = axial(drawn) > 0
     assert np.array_equal(stack(tmp_path / "out" / "P5")[1], truth if labels != (3,) else np.zeros_like(truth))
 
     save(tmp_path / "other" / "P5_flair.nii", values)
-    (nifti,) = find_inputs([tmp_path / "other"]).studies
-    with pytest.raises(DataError, match="a DICOM segmentation of a NIfTI volume"):
-        convert_study(nifti, OutlineFinder(tmp_path / "masks"), tmp_path / "none", size=SIDE)
+    nifti = find_inputs(tmp_path / "other")
+    (failed,) = convert_all(nifti, OutlineFinder(tmp_path / "masks"), tmp_path / "none", Conversion(SIDE))
+    assert isinstance(failed, Failure)
+    assert "a DICOM segmentation of a NIfTI volume" in failed.reason
 
 
 def test_blank_slices_at_both_ends_are_left_out_and_none_between(
@@ -325,7 +384,9 @@ def test_a_second_call_goes_on_and_replaces_nothing_unasked(tmp_path: Path, caps
     stamp = (out / "P1" / "P1_1.tif").stat().st_mtime_ns
     write_pair(tmp_path / "scans", "P2", seed=2)
     assert convert(tmp_path / "scans", "--out", out) == 0
-    assert "P1 (done already)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "P1 (done already)" in said
+    assert said.count("NOTE: slices cover 36 mm") == 3  # of the first call, and of both in the second
     assert (out / "P1" / "P1_1.tif").stat().st_mtime_ns == stamp
     assert sorted(rows(out)) == ["P1", "P2"]
 
@@ -367,6 +428,32 @@ def test_an_interrupted_call_leaves_nothing_half_and_the_next_one_mends_the_tabl
     assert sorted(rows(out)) == ["P1"]
 
 
+def test_several_calls_into_one_folder_lose_no_row(tmp_path: Path) -> None:
+    """While one call converts a patient, another converts a second and ends."""
+    for seed, name in enumerate(("P1", "P2")):
+        write_pair(tmp_path / name, name, seed)
+    out = tmp_path / "out"
+    slow = convert_all(find_inputs(tmp_path / "P1"), OutlineFinder(), out, Conversion(SIDE))
+    assert isinstance(next(slow), dict)
+    assert convert(tmp_path / "P2", "--out", out) == 0
+    slow.close()
+    assert sorted(rows(out)) == ["P1", "P2"]
+    shutil.rmtree(out / "P1")
+    assert convert(tmp_path / "P2", "--out", out) == 0
+    assert sorted(rows(out)) == ["P2"]
+
+
+def test_rows_that_somebody_wrote_stay(tmp_path: Path) -> None:
+    """With the mark that spreadsheets put before a table."""
+    write_patient(tmp_path / "out", "Mine")
+    table = "\ufeffpatient,slices_mm,rows_mm,columns_mm,scanner\nMine,5,1,1,A\nGone,5,1,1,B\n"
+    (tmp_path / "out" / "volumes.csv").write_text(table, encoding="utf-8")
+    write_pair(tmp_path / "in")
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
+    assert sorted(rows(tmp_path / "out")) == ["Mine", "P1"]
+    assert (rows(tmp_path / "out")["Mine"]["scanner"], rows(tmp_path / "out")["P1"]["scanner"]) == ("A", "")
+
+
 def interrupted(*_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -375,11 +462,12 @@ def test_slices_are_no_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     write_patient(tmp_path / "slices", "P1")
     assert convert(tmp_path / "slices", "--out", tmp_path / "out") == 1
     assert "slices already; expected a volume, NIfTI or DICOM" in capsys.readouterr().err
-    (study,) = find_inputs([tmp_path / "slices"]).studies
-    with pytest.raises(UsageError, match="is slices already"):
-        convert_study(study, OutlineFinder(), tmp_path / "out")
     assert main(["convert", str(tmp_path), "--out", str(tmp_path / "out"), "--size", "16"]) == 2
     assert "slices of 16 pixels; expected 32 to 1024" in capsys.readouterr().err
+    assert convert(tmp_path, "--out", tmp_path / "out", "--labels", 1, 0) == 2
+    assert "label 0; expected numbers from 1" in capsys.readouterr().err
+    assert convert("--out", tmp_path / "out") == 2
+    assert "nothing to convert" in capsys.readouterr().err
 
 
 def test_machines_get_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -437,6 +525,20 @@ def test_a_table_of_distances_with_a_fault_is_a_problem_and_counts_for_nothing(
     assert problem.path == "volumes.csv"
     assert found in problem.found
     assert index.patients[0].spacing is None
+
+
+def test_tables_of_several_folders_are_one(tmp_path: Path) -> None:
+    for name in ("P1", "P2"):
+        write_patient(tmp_path / "in" / f"with {name}", name)
+        table = f"patient,slices_mm,rows_mm,columns_mm\n{name},5,1,1\n"
+        (tmp_path / "in" / f"with {name}" / "volumes.csv").write_text(table)
+    index = build_index(tmp_path / "in")
+    assert not index.problems
+    assert [patient.spacing for patient in index.patients] == [(5.0, 1.0, 1.0)] * 2
+    (tmp_path / "in" / "with P1" / "volumes.csv").write_text(table.replace("5,1", "4,1"))
+    index = build_index(tmp_path / "in")
+    assert "other distances of P2" in index.problems[0].found
+    assert {patient.spacing for patient in index.patients} == {None}
 
 
 def test_the_table_beside_the_folder_of_one_patient_counts(tmp_path: Path) -> None:

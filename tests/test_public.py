@@ -14,9 +14,11 @@ import gliomask
 from gliomask import errors
 
 NAMES = [
+    "Conversion",
     "CrossValidation",
     "DatasetIndex",
     "Evaluation",
+    "Failure",
     "GliomaskError",
     "Keep",
     "OutlineFinder",
@@ -27,7 +29,7 @@ NAMES = [
     "build_index",
     "choose_subset",
     "compare",
-    "convert_study",
+    "convert_all",
     "evaluate",
     "explore",
     "find_inputs",

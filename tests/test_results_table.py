@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gliomask.errors import DataError
-from gliomask.reporting.results_table import Failure, require_own_table, write_table
+from gliomask.errors import DataError, Failure
+from gliomask.reporting.results_table import require_own_table, write_table
 
 
 def study(out: Path, name: str, **values: Any) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Conversion": "gliomask.conversion.convert",
     "CrossValidation": "gliomask.training.cross_validation",
     "DatasetIndex": "gliomask.data.index",
     "Evaluation": "gliomask.evaluation.results",
+    "Failure": "gliomask.errors",
     "GliomaskError": "gliomask.errors",
     "Keep": "gliomask.reporting.loaded",
     "OutlineFinder": "gliomask.conversion.outlines",
@@ -25,7 +27,7 @@ _HOMES = {
     "build_index": "gliomask.data.index",
     "choose_subset": "gliomask.evaluation.subsets",
     "compare": "gliomask.evaluation.compare",
-    "convert_study": "gliomask.conversion.convert",
+    "convert_all": "gliomask.conversion.convert",
     "evaluate": "gliomask.evaluation.evaluate",
     "explore": "gliomask.reporting.explore",
     "find_inputs": "gliomask.inference.inputs",
@@ -40,10 +42,10 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from gliomask.config import TrainConfig
-    from gliomask.conversion.convert import convert_study
+    from gliomask.conversion.convert import Conversion, convert_all
     from gliomask.conversion.outlines import OutlineFinder
     from gliomask.data.index import DatasetIndex, build_index
-    from gliomask.errors import GliomaskError
+    from gliomask.errors import Failure, GliomaskError
     from gliomask.evaluation.compare import compare
     from gliomask.evaluation.evaluate import evaluate
     from gliomask.evaluation.results import Evaluation, read_evaluation, write_evaluation
@@ -61,9 +63,11 @@ if TYPE_CHECKING:
     from gliomask.volumes.phantom import write_phantoms
 
 __all__ = [
+    "Conversion",
     "CrossValidation",
     "DatasetIndex",
     "Evaluation",
+    "Failure",
     "GliomaskError",
     "Keep",
     "OutlineFinder",
@@ -74,7 +78,7 @@ __all__ = [
     "build_index",
     "choose_subset",
     "compare",
-    "convert_study",
+    "convert_all",
     "evaluate",
     "explore",
     "find_inputs",

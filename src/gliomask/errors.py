@@ -18,6 +18,7 @@ Every message says what came, what was expected and the cure, on one line.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 
 class GliomaskError(Exception):
@@ -98,8 +99,23 @@ class WeightsError(GliomaskError):
     """Pretrained weights that can neither be found nor downloaded."""
 
 
-def in_a_line(name: str, error: Exception, out: Path) -> str:
-    """Return the line about one of many studies that failed, while the others go on.
+class Failure(NamedTuple):
+    """One of many inputs that has no result, and why; the others go on.
+
+    Attributes
+    ----------
+    study
+        Its name.
+    reason
+        The line about it.
+    """
+
+    study: str
+    reason: str
+
+
+def failure(name: str, error: Exception, out: Path) -> Failure:
+    """Return what is told of a study that failed.
 
     Parameters
     ----------
@@ -112,7 +128,8 @@ def in_a_line(name: str, error: Exception, out: Path) -> str:
     """
     if isinstance(error, OSError):
         found = f"{error.strerror or error} ({error.filename})"
-        return f"{name}: {found}; expected room and permission; look at {out}"
+        return Failure(name, f"{name}: {found}; expected room and permission; look at {out}")
     if isinstance(error, MemoryError):
-        return f"{name}: does not fit into memory; expected images of a head; check its size and spacing"
-    return f"{name}: {error}" if isinstance(error, EngineError) else str(error)
+        said = "does not fit into memory; expected images of a head; check its size and spacing"
+        return Failure(name, f"{name}: {said}")
+    return Failure(name, f"{name}: {error}" if isinstance(error, EngineError) else str(error))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
-from gliomask.errors import DataError, GliomaskError, in_a_line
-
-if TYPE_CHECKING:
-    from gliomask.inference.inputs import Inputs
-    from gliomask.inference.volume_study import VolumeStudy
+from gliomask.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +22,7 @@ class ConvertOptions(OutputOptions):
     data set. Run again, it goes on with those who are new.
     """
 
-    inputs: tyro.conf.Positional[tuple[Path, ...]]
+    inputs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders (searched to any depth), NIfTI files and zips, as of `predict`: FLAIR, with T1 before and after contrast
     beside it in BIDS and BraTS."""
     masks: Path | None = None
@@ -47,63 +43,33 @@ class ConvertOptions(OutputOptions):
 def main(arguments: Sequence[str]) -> int:
     """Run the command; a patient who cannot be used is reported and the others go on (exit status 1)."""
     options = parse(ConvertOptions, "convert", arguments)
-    from gliomask.conversion.convert import check_size, convert_study
+    if not options.inputs:
+        raise UsageError("nothing to convert; expected folders, NIfTI files or zips with FLAIR volumes")
+    from gliomask.conversion.convert import Conversion, convert_all
     from gliomask.conversion.outlines import OutlineFinder
     from gliomask.inference.inputs import find_inputs
 
-    check_size(options.size)
+    conversion = Conversion(options.size, options.labels, overwrite=options.overwrite)
     printer, outlines = Printer(options), OutlineFinder(options.masks)
     with printer.progress("looking for studies") as progress:
         found = find_inputs(options.inputs, series=options.series, progress=progress)
-    studies, failures = _apart(found, options.out)
-    for failure in failures:
-        printer.error(failure)
     patients: list[dict[str, Any]] = []
-    with printer.progress("converting") as progress:
-        for done, study in enumerate(studies, start=1):
-            try:
-                patients.append(
-                    convert_study(
-                        study,
-                        outlines,
-                        options.out,
-                        size=options.size,
-                        labels=options.labels,
-                        overwrite=options.overwrite,
-                    )
-                )
-                _tell(patients[-1], printer)
-            except (GliomaskError, OSError, MemoryError) as error:
-                failures.append(in_a_line(study.name, error, options.out))
-                printer.error(failures[-1])
+    errors: list[str] = []
+    converted = convert_all(found, outlines, options.out, conversion)
+    with printer.progress("converting") as progress, closing(converted):
+        for outcome in converted:
+            if isinstance(outcome, dict):
+                patients.append(outcome)
+                _tell(outcome, printer)
+            else:
+                errors.append(outcome.reason)
+                printer.error(outcome.reason)
             if progress is not None:
-                progress(done, len(studies))
+                progress(len(patients) + len(errors), len(found.studies) + len(found.errors))
     if patients:
         printer.line(f"{len(patients)} patients in {options.out}; `gliomask index {options.out}` checks them")
-    printer.result({"folder": options.out, "patients": patients, "failed": len(failures), "errors": failures})
-    return 1 if failures else 0
-
-
-def _apart(found: Inputs, out: Path) -> tuple[list[VolumeStudy], list[str]]:
-    """Return the volumes that get a folder of their own, and a line about everything else."""
-    from gliomask.conversion.outlines import patient_name
-    from gliomask.inference.studies import Study
-
-    failures = [str(error) for error in found.errors]
-    volumes: list[VolumeStudy] = []
-    for study in found.studies:
-        if not isinstance(study, Study):
-            volumes.append(study)
-        elif not study.slices[0].image.resolve().is_relative_to(out.resolve()):  # else made by an earlier call
-            image, cure = study.slices[0].image, "train on them as they are (`gliomask index`)"
-            failures.append(str(DataError(image, "slices already", "a volume, NIfTI or DICOM", cure)))
-    named = Counter(patient_name(study) for study in volumes)
-    for name in sorted(name for name, count in named.items() if count > 1):
-        alike = [study.name for study in volumes if patient_name(study) == name]
-        failures.append(
-            f"{', '.join(alike)}: volumes of one patient, {name}; expected one; give one of them by its file"
-        )
-    return [study for study in volumes if named[patient_name(study)] == 1], failures
+    printer.result({"folder": options.out, "patients": patients, "failed": len(errors), "errors": errors})
+    return 1 if errors else 0
 
 
 def _tell(patient: dict[str, Any], printer: Printer) -> None:

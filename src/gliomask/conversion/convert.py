@@ -1,183 +1,214 @@
-"""Writes a volume and its outline as a patient's folder of slices, and keeps the table of all. Knows no command."""
+"""Writes volumes and their outlines as patients' folders of slices. Knows no command."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gliomask.conversion.labelled import LabelledSlices, label
 from gliomask.conversion.outlines import OutlineFinder, patient_name
-from gliomask.data.spacings import COLUMNS, KEY, TABLE
-from gliomask.errors import DataError, ResultExistsError, UsageError
-from gliomask.files import file_sha256, whole_file
+from gliomask.conversion.record import RECORD, Record, read_record, read_records, read_table, write_table
+from gliomask.data.spacings import KEY
+from gliomask.errors import DataError, Failure, GliomaskError, MissingExtraError, ResultExistsError, UsageError, failure
+from gliomask.files import file_sha256
+from gliomask.inference.inputs import Inputs
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.slices import write_image, write_mask
 
-SIZE = 256
-"""Side of the slices of the public data set, in pixels."""
 _SMALLEST, _LARGEST = 32, 1024
-_RECORD = ".volume.json"
-_MADE_OF = "made_of"
 
 
-def convert_study(
-    study: Study | VolumeStudy,
-    outlines: OutlineFinder,
-    out: Path,
-    *,
-    size: int = SIZE,
-    labels: Sequence[int] = (),
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Write the slices of one patient to ``out/<patient>/`` and a row to ``out/volumes.csv``.
+@dataclass(frozen=True)
+class Conversion:
+    """How volumes are converted.
 
-    A patient who is there already, made of the same files with the same options, is left alone.
+    Attributes
+    ----------
+    size
+        Side of the slices in pixels; 256 is that of the public data set.
+    labels
+        Which numbers (or segments) in the outlines are tumour; all above 0 if there are none.
+    overwrite
+        Whether patients are made anew who were made of other files or in another way.
+
+    Raises
+    ------
+    UsageError
+        If the size is below 32 or above 1024 pixels, or a label below 1.
+    """
+
+    size: int = 256
+    labels: Sequence[int] = ()
+    overwrite: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if not _SMALLEST <= self.size <= _LARGEST:
+            raise UsageError(f"slices of {self.size} pixels; expected {_SMALLEST} to {_LARGEST}")
+        if min(self.labels, default=1) < 1:
+            raise UsageError(f"label {min(self.labels)}; expected numbers from 1, for 0 is what is no tumour")
+
+
+def convert_all(
+    found: Inputs, outlines: OutlineFinder, out: Path | str, conversion: Conversion = Conversion()
+) -> Generator[dict[str, Any] | Failure]:
+    """Make a folder to train on, or to score, as `gliomask convert` does.
 
     Parameters
     ----------
-    study
-        The volumes (`gliomask.find_inputs`).
+    found
+        What `gliomask.find_inputs` returned: volumes. Slices in ``out`` itself, of an earlier call, are passed over.
     outlines
-        Where the outline is.
+        Where the outlines are.
     out
-        Folder to train on, in the layout of the Kaggle data set.
-    size
-        Side of the slices in pixels.
-    labels
-        Which numbers in the outline are tumour; all above 0 if there are none.
-    overwrite
-        Replace what was made otherwise.
+        The folder, in the layout of the Kaggle data set: one folder a patient, and ``volumes.csv`` with the distances
+        in mm, which is written at the end, also of an iteration that was broken off.
+    conversion
+        How they are converted.
 
-    Returns
-    -------
-    dict
-        patient, folder, slices, tumour_slices, left_out (blank slices at both ends), spacing_mm (of slices, rows and
-        columns), sequences, outline, warnings, and skipped: whether the patient was there already.
+    Yields
+    ------
+    dict or Failure
+        For each patient: patient, folder, slices, tumour_slices, left_out (blank slices at both ends), spacing_mm (of
+        slices, rows and columns), sequences, outline, warnings, and skipped (whether the patient was there already,
+        made of the same files in the same way); or why there is none. First what cannot be converted at all.
 
     Raises
     ------
-    UsageError
-        If the size is below 32 or above 1024 pixels, or the study is one of slices already.
-    ResultExistsError
-        If the patient's folder is there and was made otherwise, or is none of ours.
     DataError
-        If there is not exactly one outline, or a file cannot be used.
+        At the first patient, if there is a ``volumes.csv`` in the folder that is no table of volumes.
+    MissingExtraError
+        If an outline is a DICOM segmentation and highdicom is not installed.
     """
-    check_size(size)
-    if isinstance(study, Study):
-        raise UsageError(f"{study.name} is slices already; expected a volume (NIfTI or DICOM); train on it as it is")
-    name, outline = patient_name(study), outlines.of(study)
-    folder = out / name
-    made_of = _fingerprint(study, outline, size, labels)
-    known = _read_record(folder)
-    if known.get(_MADE_OF) == made_of:
-        _tell_table(out / TABLE, known)
-        return _result(folder, known, (), skipped=True)
-    if folder.exists() and not (overwrite and known):
-        found = "was made of other files or with other options" if known else "exists already and is none of ours"
-        cure = "choose another --out" + (", or give --overwrite" if known else "")
-        raise ResultExistsError(folder, found, "a new folder", cure)
-    slices = label(study, outline, size=size, labels=labels)
-    row = _row(name, slices, outline) | {_MADE_OF: made_of}
-    _write_slices(folder, row, slices)
-    _tell_table(out / TABLE, row)
-    return _result(folder, row, slices.warnings, skipped=False)
+    out = Path(out)
+    read_table(out)
+    patients, failures = _patients(found, outlines, out)
+    yield from failures
+    known = read_records(out)
+    try:
+        for study, outline in patients:
+            try:
+                record = _convert(study, outline, out, conversion, known)
+            except MissingExtraError:
+                raise
+            except (GliomaskError, OSError, MemoryError) as error:
+                yield failure(study.name, error, out)
+            else:
+                skipped = record is known.get(record[KEY])
+                known[record[KEY]] = record
+                yield _told(record, out) | {"skipped": skipped}
+    finally:
+        if known:
+            write_table(out, read_records(out))  # another call may have added some
 
 
-def check_size(size: int) -> None:
-    """Make sure that slices have a size that can be trained on.
+def _patients(
+    found: Inputs, outlines: OutlineFinder, out: Path
+) -> tuple[list[tuple[VolumeStudy, Path]], list[Failure]]:
+    """Return the volumes that get a folder each, with their outlines, and what has to be said of all others."""
+    failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
+    pairs: list[tuple[VolumeStudy, Path]] = []
+    for study in found.studies:
+        if isinstance(study, Study):
+            image = study.slices[0].image
+            if not image.resolve().is_relative_to(out.resolve()):
+                cure = "train on them as they are (`gliomask index`)"
+                error = DataError(image, "slices already", "a volume, NIfTI or DICOM", cure)
+                failures.append(Failure(study.name, str(error)))
+            continue
+        try:
+            pairs.append((study, outlines.of(study)))
+        except DataError as error:
+            failures.append(Failure(study.name, str(error)))
+    alike = _alike((patient_name(study).casefold(), study) for study, _ in pairs)
+    shared = _alike((str(outline.resolve()), study) for study, outline in pairs)
+    for studies in alike.values():
+        said = f"volumes of one patient, {patient_name(studies[0])}; expected one; leave one out"
+        failures.append(Failure(studies[0].name, f"{_names(studies)}: {said}"))
+    for outline, studies in shared.items():
+        said = f"the outline of {_names(studies)}; expected one for each; call it like its patient"
+        failures.append(Failure(studies[0].name, f"{outline}: {said}"))
+    refused = {id(study) for studies in (*alike.values(), *shared.values()) for study in studies}
+    return [pair for pair in pairs if id(pair[0]) not in refused], failures
 
-    Raises
-    ------
-    UsageError
-        If it is below 32 or above 1024 pixels.
-    """
-    if not _SMALLEST <= size <= _LARGEST:
-        raise UsageError(f"slices of {size} pixels; expected {_SMALLEST} to {_LARGEST}")
+
+def _alike(keyed: Iterable[tuple[str, VolumeStudy]]) -> Mapping[str, list[VolumeStudy]]:
+    """Return the studies that share a key with another."""
+    groups: defaultdict[str, list[VolumeStudy]] = defaultdict(list)
+    for key, study in keyed:
+        groups[key].append(study)
+    return {key: studies for key, studies in groups.items() if len(studies) > 1}
 
 
-def _fingerprint(study: VolumeStudy, outline: Path, size: int, labels: Sequence[int]) -> str:
-    settings = f"{study.fingerprint()} {file_sha256(outline)} {size} {sorted(set(labels))}"
-    return hashlib.sha256(settings.encode()).hexdigest()
+def _names(studies: Sequence[VolumeStudy]) -> str:
+    return " and ".join(study.name for study in studies)
 
 
-def _row(name: str, slices: LabelledSlices, outline: Path) -> dict[str, str]:
-    spacing = dict(zip(COLUMNS, (f"{step:.6g}" for step in slices.spacing), strict=True))
-    return {KEY: name} | spacing | {
-        "slices": str(len(slices.images)),
-        "tumour_slices": str(int(slices.masks.any(axis=(1, 2)).sum())),
-        "left_out": str(slices.left_out),
-        "sequences": "+".join(slices.sequences),
-        "outline": outline.name,
-    }  # fmt: skip
+def _convert(
+    study: VolumeStudy, outline: Path, out: Path, conversion: Conversion, known: Mapping[str, Record]
+) -> Record:
+    """Write the folder of a patient and return its record; the one that is known if nothing has changed."""
+    name = patient_name(study)
+    folder, volume = out / name, study.fingerprint()
+    settings = f"{volume} {file_sha256(outline)} {conversion.size} {sorted(set(conversion.labels))}"
+    made_of = hashlib.sha256(settings.encode()).hexdigest()
+    before = known.get(name) or read_record(folder)
+    if before and before["made_of"] == made_of:
+        return before
+    if folder.exists() and not (conversion.overwrite and before):
+        said = "was made of other files or with other options" if before else "exists already and is none of ours"
+        cure = "choose another --out" + (", or give --overwrite" if before else "")
+        raise ResultExistsError(folder, said, "a new folder", cure)
+    other = next((each for each, record in known.items() if record["volume"] == volume and each != name), None)
+    if other is not None:
+        cure = f"keep {other}, or remove it to have {name}"
+        raise ResultExistsError(folder, f"the same volume as that of {other}", "every patient once", cure)
+    slices = label(study, outline, size=conversion.size, labels=conversion.labels)
+    record = _record(name, slices, outline) | {"volume": volume, "made_of": made_of}
+    _write(folder, slices, record)
+    return record
 
 
-def _result(folder: Path, row: dict[str, str], warnings: tuple[str, ...], *, skipped: bool) -> dict[str, Any]:
+def _record(name: str, slices: LabelledSlices, outline: Path) -> Record:
     return {
-        "patient": row[KEY],
-        "folder": str(folder),
-        **{key: int(row[key]) for key in ("slices", "tumour_slices", "left_out")},
-        "spacing_mm": [float(row[column]) for column in COLUMNS],
-        "sequences": row["sequences"].split("+"),
-        "outline": row["outline"],
-        "warnings": list(warnings),
-        "skipped": skipped,
+        KEY: name,
+        "slices": len(slices.images),
+        "tumour_slices": int(slices.masks.any(axis=(1, 2)).sum()),
+        "left_out": slices.left_out,
+        "spacing_mm": list(slices.spacing),
+        "sequences": list(slices.sequences),
+        "outline": outline.name,
+        "warnings": list(slices.warnings),
     }
 
 
-def _write_slices(folder: Path, row: dict[str, str], slices: LabelledSlices) -> None:
-    """Write a folder that is whole or absent, with a hidden record of what it was made of."""
-    name, part = row[KEY], folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+def _told(record: Record, out: Path) -> dict[str, Any]:
+    hidden = {"volume", "made_of"}
+    return {KEY: record[KEY], "folder": str(out / record[KEY])} | {
+        name: value for name, value in record.items() if name not in hidden
+    }
+
+
+def _write(folder: Path, slices: LabelledSlices, record: Record) -> None:
+    """Write a patient's folder, which is whole or absent."""
+    part = folder.with_name(f".{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     try:
-        (part / _RECORD).write_text(json.dumps(row) + "\n", encoding="utf-8")
+        (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
-            write_image(part / f"{name}_{number}.tif", image)
-            write_mask(part / f"{name}_{number}_mask.tif", mask)
+            write_image(part / f"{folder.name}_{number}.tif", image)
+            write_mask(part / f"{folder.name}_{number}_mask.tif", mask)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-
-
-def _read_record(folder: Path) -> dict[str, str]:
-    """Return the row of a patient's folder that `convert_study` wrote; an empty one of any other folder."""
-    try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) and record.keys() >= {KEY, _MADE_OF} else {}
-
-
-def _read_rows(table: Path) -> dict[str, dict[str, str]]:
-    """Return the rows of an earlier call by patient."""
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            return {row[KEY]: row for row in csv.DictReader(file, strict=True)}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, csv.Error, KeyError) as error:
-        cure = "choose another --out, or move it away"
-        raise DataError(table, f"is no table of volumes ({error})", "one of an earlier call", cure) from error
-
-
-def _tell_table(table: Path, row: dict[str, str]) -> None:
-    """Put the row of a patient into the table of all, in place of an earlier one."""
-    rows = _read_rows(table)
-    if rows.get(row[KEY]) == row:
-        return
-    rows[row[KEY]] = row
-    with whole_file(table) as part, part.open("w", encoding="utf-8", newline="") as file:
-        columns = dict.fromkeys(column for row in rows.values() for column in row)
-        writer = csv.DictWriter(file, list(columns), restval="")
-        writer.writeheader()
-        writer.writerows(rows[name] for name in sorted(rows))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliomask.errors import DataError
-from gliomask.inference.names import is_mask, place_of, stem, whole_path
+from gliomask.inference.names import is_mask, may_be_of_tumour, place_of, stem, whole_path, without_mask_word
 from gliomask.inference.nifti_studies import other_sequence
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.dicom import DicomImage
@@ -25,9 +24,7 @@ from gliomask.volumes.resample import same_grid, to_grid
 from gliomask.volumes.volume import Volume
 
 _SEQUENCE = re.compile(r"[^A-Za-z0-9]*(t2[^A-Za-z0-9]?)?(flair|t2f)$", re.IGNORECASE)
-_ENDING = re.compile(r"[_.-](mask|seg|dseg|label|labels|roi|pred)$", re.IGNORECASE)
 _ENTITY = re.compile(r"_(?!ses-)[a-z]+-[A-Za-z0-9]+")
-_OF_SOMETHING_ELSE = re.compile(r"brain|skull|head|prob", re.IGNORECASE)
 _SEGMENTATION = ".dcm"
 _LEAST_INSIDE = 0.5
 _OUTLINE = "an outline of whole numbers, 0 outside of the tumour"
@@ -37,14 +34,24 @@ def patient_name(study: VolumeStudy) -> str:
     """Return what the folder of a patient is called: the study's name without the sequence, or else its folder's.
 
     ``BraTS-GLI-00001-000-t2f`` becomes ``BraTS-GLI-00001-000``; ``flair`` in the folder P001 becomes ``P001``.
+
+    Raises
+    ------
+    DataError
+        If the name is no text, which no table can hold, or begins with a dot.
     """
     name = _SEQUENCE.sub("", study.name)
-    if name or not isinstance(study.flair, Path):
-        return name or study.name
-    return study.flair.absolute().parent.name or study.name
+    if not name and isinstance(study.flair, Path):
+        name = whole_path(study.flair).parent.name
+    name = name or study.name
+    if not name.isprintable() or name.startswith("."):
+        shown = name.encode(errors="backslashreplace").decode()
+        raise DataError(
+            _place(study), f"a patient called {shown!r}", "a name in UTF-8 without a dot before it", "rename it"
+        )
+    return name
 
 
-@dataclass(frozen=True)
 class OutlineFinder:
     """The NIfTI files and DICOM segmentations that are outlines, by the patient they are named after.
 
@@ -59,10 +66,8 @@ class OutlineFinder:
         If it is no folder.
     """
 
-    folder: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Check that the folder is there."""
+    def __init__(self, folder: Path | str | None = None) -> None:
+        self.folder = None if folder is None else Path(folder)
         if self.folder is not None and not self.folder.is_dir():
             found = "a file" if self.folder.exists() else "no such folder"
             raise DataError(self.folder, found, "a folder of outlines", "check the path")
@@ -70,43 +75,39 @@ class OutlineFinder:
     def of(self, study: VolumeStudy) -> Path:
         """Return the outline of a study.
 
-        It is called like the study, its FLAIR file or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or
-        nothing behind it; other BIDS entities than subject and session do not count. Without a folder to search, it is
-        also the only mask beside the only FLAIR volume of a folder, whatever its name.
+        It is called like the study or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or nothing behind it,
+        or lies in a folder that is; other BIDS entities than subject and session do not count. Without a folder to
+        search, it is a mask beside FLAIR that is called like it, too, or the only one beside the only FLAIR.
 
         Raises
         ------
         DataError
-            If there is none, or more than one.
+            If there is none, or more than one, or the patient has no name.
         """
-        names = {_key(study.name), _key(patient_name(study))}
-        if isinstance(study.flair, Path):
-            names.add(_key(stem(place_of(study.flair))))
-        if self.folder is not None:
-            found = {path for name in names for path in self._by_name.get(name, ())}
-        else:
+        name = patient_name(study)
+        names = {_key(each) for each in (study.name, name) if _SEQUENCE.sub("", each)}
+        if self.folder is None:
             found = _beside(study, names)
-        own = {whole_path(path) for path in (study.flair, study.pre, study.post) if isinstance(path, Path)}
-        found = {path for path in found if whole_path(path) not in own}
+        else:
+            own = {whole_path(path) for path in (study.flair, study.pre, study.post) if isinstance(path, Path)}
+            found = {path for each in names for path in self._by_name.get(each, ()) if whole_path(path) not in own}
         if len(found) == 1:
             return found.pop()
-        name = patient_name(study)
+        place = self.folder or _place(study)
+        otherwise = "" if self.folder is not None else ", or give --masks FOLDER"
         if not found:
-            raise DataError(
-                self.folder or _place(study),
-                f"no outline of {name}",
-                f"{name}_seg.nii.gz",
-                "rename it, or give --masks",
-            )
-        listed = ", ".join(sorted(path.name for path in found))
-        raise DataError(self.folder or _place(study), f"{len(found)} outlines: {listed}", "one", "give --masks FOLDER")
+            raise DataError(place, f"no outline of {name}", f"{name}_seg.nii.gz", f"rename it{otherwise}")
+        listed = ", ".join(sorted(str(path.relative_to(self.folder or path.parent)) for path in found))
+        raise DataError(place, f"{len(found)} outlines of {name}: {listed}", "one", f"move others away{otherwise}")
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         named: defaultdict[str, list[Path]] = defaultdict(list)
         for path in sorted(self.folder.rglob("*")) if self.folder is not None else ():
-            if _is_outline(path) and (is_mask(path) or not _SEQUENCE.search(stem(place_of(path)))):
-                named[_key(stem(place_of(path)))].append(path)
+            name = stem(place_of(path))
+            if _is_outline(path) and (is_mask(path) or not _SEQUENCE.search(name)):
+                for key in {_key(name), _key(f"{path.parent.name}_{name}")}:
+                    named[key].append(path)
         return dict(named)
 
 
@@ -163,13 +164,15 @@ def _remarks(marked: NDArray[np.bool_]) -> tuple[str, ...]:
 
 
 def _key(name: str) -> str:
-    name = _SEQUENCE.sub("", _ENDING.sub("", name)) or name
-    return _ENTITY.sub("", _ENDING.sub("", name)) if name.startswith("sub-") else name
+    """Return whose a study or an outline is."""
+    name = without_mask_word(name)
+    name = _SEQUENCE.sub("", name) or name
+    return _ENTITY.sub("", name) if name.startswith("sub-") else name
 
 
 def _is_outline(path: Path) -> bool:
     is_image = path.name.lower().endswith((*SUFFIXES, _SEGMENTATION)) and not path.name.startswith(".")
-    return is_image and _OF_SOMETHING_ELSE.search(stem(place_of(path))) is None
+    return is_image and may_be_of_tumour(path)
 
 
 def _place(study: VolumeStudy) -> Path:
@@ -177,12 +180,14 @@ def _place(study: VolumeStudy) -> Path:
     return study.flair if isinstance(study.flair, Path) else Path(study.flair[0].source)
 
 
-def _beside(study: VolumeStudy, names: Iterable[str]) -> set[Path]:
+def _beside(study: VolumeStudy, names: set[str]) -> set[Path]:
     """Return the outlines in the folder of a study's NIfTI file."""
     if not isinstance(study.flair, Path) or study.is_dicom:
         return set()
-    files = [path for path in study.flair.absolute().parent.iterdir() if path.name.lower().endswith(SUFFIXES)]
-    masks = {path for path in files if is_mask(path) and _is_outline(path)}
+    names = names | {_key(stem(place_of(study.flair)))}
+    beside = (path for path in whole_path(study.flair).parent.iterdir() if not path.name.startswith("."))
+    files = [path for path in beside if path.name.lower().endswith(SUFFIXES)]
+    masks = {path for path in files if is_mask(path) and may_be_of_tumour(path)}
     named = {path for path in masks if _key(stem(place_of(path))) in names}
     volumes = [path for path in files if not is_mask(path) and other_sequence(path) is None]
     return named or (masks if len(volumes) == 1 else set())

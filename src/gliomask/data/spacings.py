@@ -19,7 +19,7 @@ Spacings = dict[str, tuple[float, float, float]]
 
 
 def read_spacings(root: Path, tables: tuple[str, ...]) -> tuple[Spacings, tuple[Problem, ...]]:
-    """Read the first of the tables.
+    """Read the tables of a folder, each about other patients, or copies.
 
     Parameters
     ----------
@@ -31,25 +31,37 @@ def read_spacings(root: Path, tables: tuple[str, ...]) -> tuple[Spacings, tuple[
     Returns
     -------
     tuple
-        Distance of slices, rows and columns in mm by patient; and what is wrong with the table. Of a table with
-        anything wrong nothing is taken, so that distances are never in mm for some and in pixels for others.
+        Distance of slices, rows and columns in mm by patient; and what is wrong with the tables. Where anything is,
+        nothing is taken, so that distances are never in mm for some and in pixels for others.
     """
-    if not tables:
-        return {}, ()
+    spacings: Spacings = {}
+    for table in tables:
+        found = _read(root / table, table)
+        if isinstance(found, Problem):
+            return {}, (found,)
+        differing = [name for name in found if spacings.get(name, found[name]) != found[name]]
+        if differing:
+            said = f"other distances of {differing[0]} than in another {TABLE}"
+            return {}, (Problem(table, said, "one row for each patient, or copies", "remove one"),)
+        spacings |= found
+    return spacings, ()
+
+
+def _read(path: Path, name: str) -> Spacings | Problem:
     expected = f"comma-separated text with the columns {', '.join((KEY, *COLUMNS))}"
     try:
-        with (root / tables[0]).open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
         spacings = {row[KEY]: _spacing(row) for row in rows}
     except KeyError as error:
-        return {}, (Problem(tables[0], f"a table without the column {error.args[0]}", expected, "add it"),)
+        return Problem(name, f"a table without the column {error.args[0]}", expected, "add it")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return {}, (Problem(tables[0], f"an unreadable table ({error})", expected, "save it as CSV in UTF-8"),)
+        return Problem(name, f"an unreadable table ({error})", expected, "save it as CSV in UTF-8")
     except (TypeError, ValueError) as error:
-        return {}, (Problem(tables[0], str(error), "three distances above 0 in mm in every row", "mend the row"),)
+        return Problem(name, str(error), "three distances above 0 in mm in every row", "mend the row")
     if len(spacings) < len(rows):
-        return {}, (Problem(tables[0], "a patient with two rows", "one row for each patient", "remove one"),)
-    return spacings, ()
+        return Problem(name, "a patient with two rows", "one row for each patient", "remove one")
+    return spacings
 
 
 def _spacing(row: dict[str, str]) -> tuple[float, float, float]:

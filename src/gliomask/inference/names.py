@@ -8,15 +8,26 @@ from collections.abc import Sequence
 from os.path import normpath
 from pathlib import Path, PurePosixPath
 
-_MASK = re.compile(
-    r"(.*[_-])?(mask|brainmask|roi|seg|label|labels|probability|probabilities|probs|dseg|probseg)([_-]?\d+)?",
-    re.IGNORECASE,
-)
+_MASK_WORDS = "mask|roi|seg|segm|segmentation|dseg|label|labels"
+_OTHER_WORDS = "brainmask|probability|probabilities|probs|probseg"
+_MASK = re.compile(rf"(.*[_.-])?({_MASK_WORDS}|{_OTHER_WORDS})([_-]?\d+)?", re.IGNORECASE)
+_ENDING = re.compile(rf"[_.-]({_MASK_WORDS}|pred|tumou?r|lesion)([_-]?\d+)?$", re.IGNORECASE)
+_NO_TUMOUR = re.compile(rf"(.*[_.-])?(brain|skull|head|prob)[a-z]*([_.-]({_MASK_WORDS}))?([_-]?\d+)?", re.IGNORECASE)
 
 
 def is_mask(path: Path) -> bool:
     """Tell by its name whether a file is a mask (or probabilities) and no image: ``*_mask``, ``*-seg_3``, ``label``."""
     return _MASK.fullmatch(stem(place_of(path))) is not None
+
+
+def may_be_of_tumour(path: Path) -> bool:
+    """Tell by its name whether a mask may be one of a tumour: none of a brain, and no probabilities."""
+    return _NO_TUMOUR.fullmatch(stem(place_of(path))) is None
+
+
+def without_mask_word(name: str) -> str:
+    """Return whose a mask is: its name (`stem`) without ``_mask``, ``_seg_2``, ``-label``, ``_tumour``, ..."""
+    return _ENDING.sub("", name)
 
 
 def place_of(path: Path) -> PurePosixPath:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gliomask.errors import GliomaskError, in_a_line
+from gliomask.errors import Failure, GliomaskError, failure
 from gliomask.inference.inputs import Inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
 from gliomask.reporting.results import finished, predict_study
-from gliomask.reporting.results_table import TABLE, Failure, require_own_table, write_table
+from gliomask.reporting.results_table import TABLE, require_own_table, write_table
+
+_log = logging.getLogger(__name__)
 
 
 def predict_all(
@@ -43,21 +46,21 @@ def predict_all(
     Raises
     ------
     DataError
-        If there is a table in the folder that is none of ours.
+        At the first study, if there is a table in the folder that is none of ours.
     """
     out = Path(out)
     require_own_table(out)
     results: list[dict[str, Any]] = []
     failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
-    yield from tuple(failures)
     trouble = None
     try:
+        yield from tuple(failures)
         for study, reading in _read_ahead(found, predictor, out, keep):
             try:
                 loaded = None if reading is None else reading.result()
                 results.append(predict_study(study, predictor, out, keep, loaded=loaded))
             except (GliomaskError, OSError, MemoryError) as error:
-                failures.append(Failure(study.name, in_a_line(study.name, error, out)))
+                failures.append(failure(study.name, error, out))
                 yield failures[-1]
             else:
                 yield results[-1]
@@ -66,7 +69,9 @@ def predict_all(
             try:
                 write_table(out, results, failures)
             except OSError as error:
-                trouble = Failure(out.name, in_a_line(str(out), error, out))
+                trouble = failure(str(out), error, out)
+                if error.__context__ is not None:  # broken off: nobody is there to be told
+                    _log.warning("%s", trouble.reason)
     if trouble is not None:
         yield trouble
 

@@ -6,29 +6,14 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from gliomask.errors import DataError
+from gliomask.errors import DataError, Failure
 from gliomask.files import whole_file
 from gliomask.inference.own_results import SUMMARY, read_result
 
 TABLE = "summary.csv"
 _LISTS = ("masks", "files", "warnings", "extras", "sequences")
-
-
-class Failure(NamedTuple):
-    """A study, or a file, that has no result of this call, and why.
-
-    Attributes
-    ----------
-    study
-        Its name.
-    reason
-        The line about it.
-    """
-
-    study: str
-    reason: str
 
 
 def require_own_table(out: Path) -> None:
