@@ -20,7 +20,7 @@ from dicom_builders import write_series
 from gliomask.cli.app import main
 from gliomask.config import SplitConfig
 from gliomask.conversion.convert import Conversion, convert_all
-from gliomask.conversion.outlines import OutlineFinder, patient_name
+from gliomask.conversion.finder import OutlineFinder, patient_name
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split
@@ -167,6 +167,7 @@ def test_a_small_head_is_cut_out_as_the_predictor_does_it(tmp_path: Path) -> Non
     assert np.array_equal(seen[0], seen[1])
     assert masks.any(axis=(1, 2)).tolist() == [False, True, True, True, False, False]
     assert images[..., 1][masks].min() > 100  # what is called tumour is bright
+    assert "the head is small in the image: only the part around it is kept" in rows(tmp_path / "out")["P1"]["warnings"]
 
 
 def test_an_outline_on_another_grid_is_brought_to_flair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,7 +179,9 @@ def test_an_outline_on_another_grid_is_brought_to_flair(tmp_path: Path, capsys: 
     affine[:3, 3] += affine[:3, :3] @ [4, 4, 0]
     save(tmp_path / "P1_seg.nii", fine[4:60, 4:60], affine)
     assert convert(tmp_path, "--out", tmp_path / "out") == 0
-    assert "brought to FLAIR's by nearest neighbour" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "lies on another grid than FLAIR and was brought to it" in said
+    assert " ml it has become" not in said
     assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
 
 
@@ -192,13 +195,154 @@ def test_the_mask_of_a_brain_is_noticed(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.count("the outline covers 100% of what is not black") == 1
 
 
-def test_an_outline_without_a_place_lies_on_flair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("other", [np.eye(4), np.diag([2.0, 2.0, 2.0, 1.0]), None])
+@pytest.mark.parametrize("which", ["outline", "flair"])
+def test_where_a_header_tells_no_place_both_lie_on_one_grid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], which: str, other: Any
+) -> None:
+    """No code, or an affine that people give for want of another: voxels correspond if there are as many."""
     values, labels = scan()
-    save(tmp_path / "P1_flair.nii", *turned(values, (1, 0, 2), (-1, 1, -1)))
-    save(tmp_path / "P1_seg.nii", turned(labels, (1, 0, 2), (-1, 1, -1))[0], placed=False)
+    arrays: dict[str, NDArray[Any]] = {"flair": values, "outline": labels}
+    for name, array in arrays.items():
+        turning = turned(array, (0, 1, 2), (-1, -1, 1))
+        odd = turning[1] if other is None else other
+        save(tmp_path / f"P1_{name.replace('outline', 'seg')}.nii", turning[0], odd if name == which else turning[1],
+             placed=name != which or other is not None)  # fmt: skip
     assert convert(tmp_path, "--out", tmp_path / "out") == 0
-    assert "says nothing of its place" in capsys.readouterr().out
-    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
+    assert "a header says nothing of its place" in capsys.readouterr().out
+    images, masks = stack(tmp_path / "out" / "P1")
+    assert masks.sum() == (labels > 0).sum()
+    assert images[..., 1][masks].min() > 100 > images[..., 1][~masks].max()
+    path = save(tmp_path / "P1_seg.nii", labels[2:], other, placed=other is not None)
+    assert convert(tmp_path, "--out", tmp_path / "other") == 1
+    said = f"{path}: an outline and FLAIR of 30 x 32 x 6 and 32 x 32 x 6 voxels, of which one does not tell its place"
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_lost_on_the_way_to_flair_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a slice five times as thick as those of the outline at least half has to be tumour."""
+    values, _ = scan()
+    fine = np.zeros((SIDE, SIDE, 30), np.uint8)
+    fine[5:14, 8:25, 5:13] = 1  # the second slice, and three of five parts of the third
+    fine[20:24, 8:25, 10:12] = 1  # two of five parts
+    affine = turned(values, (0, 1, 2), (1, 1, 1))[1] @ np.diag([1, 1, 1 / 5, 1])
+    affine[2, 3] -= 0.5 * STEPS[2] * 4 / 5
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", fine, affine)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    expected = np.zeros((SIDE, SIDE, 6), bool)
+    expected[5:14, 8:25, 1:3] = True
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(expected))
+    voxel = 5 * 5 * 6 / 1000
+    before = (9 * 17 * 8 + 4 * 17 * 2) / 5 * voxel
+    assert f"of {before:.2f} ml it has become {9 * 17 * 2 * voxel:.2f} ml" in capsys.readouterr().out
+
+
+def test_numbers_that_were_not_asked_for_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path)
+    assert convert(tmp_path, "--labels", 1, 2, 3, "--out", tmp_path / "out") == 0
+    count = int((scan()[1] == 4).sum())
+    assert f"numbers in the outline that were not asked for: 4 ({count} voxels)" in capsys.readouterr().out
+
+
+def test_whole_numbers_may_be_scaled_by_the_header(tmp_path: Path) -> None:
+    values, labels = scan()
+    save(tmp_path / "P1_flair.nii", values)
+    image: Any = nibabel.Nifti1Image(labels * np.uint8(50), turned(labels, (0, 1, 2), (1, 1, 1))[1])  # type: ignore[no-untyped-call]
+    image.header.set_slope_inter(1 / 50, 0)
+    (tmp_path / "P1_seg.nii").write_bytes(image.to_bytes())
+    assert convert(tmp_path, "--labels", 4, "--out", tmp_path / "out") == 0
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) == 4)
+
+
+def test_what_is_odd_about_the_header_of_an_outline_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path)
+    image: Any = nibabel.Nifti1Image(scan()[1], turned(scan()[1], (0, 1, 2), (1, 1, 1))[1])  # type: ignore[no-untyped-call]
+    image.set_qform(np.diag([-5.0, 5.0, 6.0, 1.0]), 1)
+    nibabel.save(image, tmp_path / "P1_seg.nii.gz")
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "NOTE: the outline: the header's two descriptions of the place in space" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flairs", "outline", "owner"),
+    [
+        (("sub-01_run-1_FLAIR", "sub-01_run-2_FLAIR"), "sub-01_run-1_label-lesion_mask", "sub-01_run-1"),
+        (("S1_flair", "S1_roi_flair"), "S1_seg", "S1"),
+        (("PA_flair", "PAT2_flair"), "PAT2_seg", "PAT2"),
+        (("Zoé_flair", "Zoë_flair"), "Zoë_mask", "Zoë"),
+        (("P1_flair", "P10_flair"), "P10-label", "P10"),
+    ],
+)
+def test_an_outline_of_somebody_with_a_name_nearly_alike_is_not_taken(
+    tmp_path: Path, flairs: tuple[str, str], outline: str, owner: str
+) -> None:
+    for seed, name in enumerate(flairs):
+        save(tmp_path / "images" / f"{name}.nii.gz", scan(seed)[0])
+    save(tmp_path / "masks" / f"{outline}.nii.gz", scan()[1])
+    shutil.copytree(tmp_path / "images", tmp_path / "together")
+    shutil.copy(tmp_path / "masks" / f"{outline}.nii.gz", tmp_path / "together")
+    for number, more in enumerate([(tmp_path / "images", "--masks", tmp_path / "masks"), (tmp_path / "together",)]):
+        assert convert(*more, "--out", tmp_path / str(number)) == 1
+        assert sorted(rows(tmp_path / str(number))) == [owner]
+
+
+def test_a_lone_mask_of_somebody_else_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "P001_flair.nii", scan()[0])
+    save(tmp_path / "P002_seg.nii", scan()[1])
+    assert convert(tmp_path, "--out", tmp_path / "out") == 1
+    assert "no outline of P001; expected P001_seg.nii.gz" in capsys.readouterr().err
+
+
+def test_outlines_in_their_own_folder_may_be_called_exactly_as_flair(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "P1_flair.nii", scan()[0])
+    save(tmp_path / "masks" / "P1_flair.nii", scan()[1])
+    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) > 0)
+
+
+@pytest.mark.parametrize("sites", [("",), ("siteA", "siteB")])
+def test_a_patient_is_called_after_the_first_folder_that_is_somebodys(tmp_path: Path, sites: tuple[str, ...]) -> None:
+    for seed, site in enumerate(sites):
+        folder = tmp_path / "in" / site / "P1" / "anat"
+        save(folder / "flair.nii", scan(seed)[0])
+        save(folder / "mask.nii", scan(seed)[1])
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
+    assert sorted(rows(tmp_path / "out")) == [f"{site}_P1".lstrip("_") for site in sites]
+
+
+def test_a_damaged_patient_is_made_anew_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path / "in")
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
+    lost = tmp_path / "out" / "P1" / "P1_3_mask.tif"
+    lost.unlink()
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 1
+    assert "P1: was made of other files or otherwise, or changed" in capsys.readouterr().err
+    assert convert(tmp_path / "in", "--out", tmp_path / "out", "--overwrite") == 0
+    assert lost.is_file()
+
+
+def test_all_patients_of_a_folder_have_slices_of_one_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path / "in")
+    assert convert(tmp_path / "in", "--out", tmp_path / "in" / "small") == 0
+    call = ["convert", str(tmp_path / "in"), "--size", "64", "--out"]
+    assert main([*call, str(tmp_path / "in" / "small")]) == 2
+    assert "holds slices of 32 pixels; expected --size 32" in capsys.readouterr().err
+    assert main([*call, str(tmp_path / "large")]) == 0  # slices that an earlier call made are no input
+    assert main([*call, str(tmp_path / "in" / "small"), "--overwrite"]) == 0
+
+
+def test_a_blank_volume_is_refused_and_a_link_to_nowhere_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "P1_flair.nii", np.zeros_like(scan()[0]))
+    save(tmp_path / "P1_seg.nii", scan()[1])
+    save(tmp_path / "P2_flair.nii", scan()[0])
+    (tmp_path / "P2_seg.nii").symlink_to(tmp_path / "nowhere.nii")
+    assert convert(tmp_path, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "P1_flair.nii: a volume in which nothing is to be seen" in said
+    assert "P2_seg.nii: cannot be read (No such file or directory); expected an outline" in said
 
 
 def moved(millimetres: float) -> NDArray[np.float64]:
@@ -213,6 +357,7 @@ def moved(millimetres: float) -> NDArray[np.float64]:
         (scan()[1] * np.float32(0.5), None, "values 0, 0.5, 2; expected an outline of whole numbers"),
         (-scan()[1].astype(np.int16), None, "values -4, -1, 0; expected an outline of whole numbers"),
         (np.ones_like(scan()[1]), None, "an outline around everything"),
+        (scan()[0] * np.arange(6, dtype=np.int16), None, "different numbers; expected an outline of whole numbers"),
         (scan()[1], moved(160.0), "an outline of which 0% lies in FLAIR"),
         (scan()[1], moved(-65.0), "an outline of which 20% lies in FLAIR"),
     ],
@@ -224,7 +369,9 @@ def test_what_is_no_outline_is_refused(
     save(tmp_path / "P1_flair.nii", scan()[0])
     path = save(tmp_path / "P1_seg.nii", outline, affine)
     assert convert(tmp_path, "--out", tmp_path / "out") == 1
-    assert f"{path}: {said}" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert line.startswith(f"{path}: ")
+    assert said in line
     assert [folder.name for folder in sorted((tmp_path / "out").iterdir())] == ["P2", "volumes.csv"]
 
 
@@ -306,21 +453,21 @@ def test_a_volume_is_one_patient_also_when_more_folders_give_it_another_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("P1", "P2"):
-        save(tmp_path / name / "image.nii", scan(int(name[1]))[0])
-        save(tmp_path / name / "image_seg.nii", scan()[1])
+        save(tmp_path / name / "case.nii", scan(int(name[1]))[0])
+        save(tmp_path / name / "case_seg.nii", scan()[1])
     assert convert(tmp_path / "P1", "--out", tmp_path / "out") == 0
     assert convert(tmp_path / "P1", tmp_path / "P2", "--out", tmp_path / "out") == 1
-    assert "P1_image: the same volume as that of image; expected every patient once" in capsys.readouterr().err
-    assert sorted(rows(tmp_path / "out")) == ["P2_image", "image"]
+    assert "P1_case: the same volume as that of case; expected every patient once" in capsys.readouterr().err
+    assert sorted(rows(tmp_path / "out")) == ["P2_case", "case"]
 
 
-@pytest.mark.parametrize("name", [".hidden", os.fsdecode(b"\xff1")])
+@pytest.mark.parametrize("name", [".hidden", "LICENSE", os.fsdecode(b"\xff1")])
 def test_a_patient_without_a_name_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     write_pair(tmp_path / "in")
     odd = save(tmp_path / "in" / name / "flair.nii", scan(2)[0])
     save(odd.with_name("mask.nii"), scan()[1])
     assert convert(tmp_path / "in" / "P1-t2f.nii.gz", odd, "--out", tmp_path / "out") == 1
-    assert "expected a name in UTF-8 without a dot before it" in capsys.readouterr().err
+    assert "expected a name in UTF-8 that is none of a README, and without a dot before it" in capsys.readouterr().err
     assert sorted(rows(tmp_path / "out")) == ["P1"]
 
 
@@ -391,7 +538,7 @@ def test_a_second_call_goes_on_and_replaces_nothing_unasked(tmp_path: Path, caps
     assert sorted(rows(out)) == ["P1", "P2"]
 
     assert convert(tmp_path / "scans" / "P1-t2f.nii.gz", "--out", out, "--labels", 4) == 1
-    assert "P1: was made of other files or with other options" in capsys.readouterr().err
+    assert "P1: was made of other files or otherwise, or changed" in capsys.readouterr().err
     assert np.array_equal(stack(out / "P1")[1], axial(scan()[1]) > 0)
     assert convert(tmp_path / "scans" / "P1-t2f.nii.gz", "--out", out, "--labels", 4, "--overwrite") == 0
     assert np.array_equal(stack(out / "P1")[1], axial(scan()[1]) == 4)
@@ -541,6 +688,14 @@ def test_tables_of_several_folders_are_one(tmp_path: Path) -> None:
     assert {patient.spacing for patient in index.patients} == {None}
 
 
+def test_a_patient_without_a_row_is_told(tmp_path: Path) -> None:
+    for name in ("P1", "P2"):
+        write_patient(tmp_path, name)
+    (tmp_path / "volumes.csv").write_text("patient,slices_mm,rows_mm,columns_mm\nP1,5,1,1\n")
+    (problem,) = build_index(tmp_path).problems
+    assert problem.found == "no row of P2: distances are in pixels for all"
+
+
 def test_the_table_beside_the_folder_of_one_patient_counts(tmp_path: Path) -> None:
     write_patient(tmp_path, "P1")
     (tmp_path / "volumes.csv").write_text("patient,slices_mm,rows_mm,columns_mm,more\nP1,3,2,1,x\nP2,1,1,1,y\n")
@@ -551,6 +706,7 @@ def test_the_table_beside_the_folder_of_one_patient_counts(tmp_path: Path) -> No
     ("scans", "other"),
     [
         (("sub-01_ses-1", "sub-01_ses-2", "sub-01_acq-3d"), "sub-011"),
+        (("dsA_sub-01_ses-1", "dsA_sub-01_ses-2_anat_sub-01_ses-2"), "dsB_sub-01_ses-1"),
         (("BraTS-GLI-00001-000", "BraTS-GLI-00001-101"), "BraTS-GLI-00002-000"),
     ],
 )

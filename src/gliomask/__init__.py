@@ -19,7 +19,7 @@ _HOMES = {
     "Failure": "gliomask.errors",
     "GliomaskError": "gliomask.errors",
     "Keep": "gliomask.reporting.loaded",
-    "OutlineFinder": "gliomask.conversion.outlines",
+    "OutlineFinder": "gliomask.conversion.finder",
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
     "RunFolder": "gliomask.training.run_folder",
@@ -43,7 +43,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from gliomask.config import TrainConfig
     from gliomask.conversion.convert import Conversion, convert_all
-    from gliomask.conversion.outlines import OutlineFinder
+    from gliomask.conversion.finder import OutlineFinder
     from gliomask.data.index import DatasetIndex, build_index
     from gliomask.errors import Failure, GliomaskError
     from gliomask.evaluation.compare import compare

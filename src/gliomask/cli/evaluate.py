@@ -59,7 +59,8 @@ class EvaluateOptions(OutputOptions):
     one_by_one: Flag = False
     """Predict every slice by itself, as for somebody who has nothing else, instead of whole volumes."""
     spacing: tuple[float, float, float] | None = None
-    """Distance of slices, rows and columns in mm, if it is known: distances are then in mm, volumes in ml."""
+    """Distance of slices, rows and columns in mm, of all patients: distances are then in mm, volumes in ml. Else what
+    NIfTI masks or the data's volumes.csv tell of every patient."""
     out: Path | None = None
     """Folder for the tables and masks; MODEL/SUBSET (MODEL/out-of-fold, evaluations/NAME/SUBSET, MASKS/scores; beside
     a model.onnx SUBSET, beside an OTHER.onnx OTHER/SUBSET) if not given, with -flair-alone, -one-by-one, -flips,

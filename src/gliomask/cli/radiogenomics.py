@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gliomask.data.index import DatasetIndex
     from gliomask.data.records import PatientRecord
+    from gliomask.radiogenomics.mesh import Spacing
     from gliomask.radiogenomics.study import Study
 
 
@@ -47,8 +48,8 @@ class RadiogenomicsOptions(OutputOptions):
     """Where features are cut for Fisher's exact test: at the values of the patients with a label. none: not at all,
     and the test is that of Kruskal and Wallis."""
     spacing: tuple[float, float, float] | None = None
-    """Distance of slices, rows and columns in mm, if it is known; what the masks say if they all say the same; else
-    lengths are in voxels."""
+    """Distance of slices, rows and columns in mm, if it is known; what the masks, or the data's volumes.csv, say if
+    they all say the same; else lengths are in voxels."""
     out: Path = Path("radiogenomics")
     """Folder for the tables, the page (report.html) and its figures; not one that holds the page of a run."""
 
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     labels = label_table(index.patients, subtypes, table)
     _require_labels(options, labels, table)
     predicted, facts = _predicted(options.masks, index)
-    spacing = options.spacing or facts.pop("mask_spacing", None)
+    spacing = options.spacing or facts.pop("mask_spacing", None) or _common({each.spacing for each in index.patients})
     sources: list[tuple[str, Any, Sequence[PatientRecord]]] = [(MANUAL, ManualMasks(index), index.patients)]
     if predicted is not None:
         lacking = set(facts["patients_without_prediction"])
@@ -165,12 +166,17 @@ def _predicted(folder: Path | None, index: DatasetIndex) -> tuple[Any, dict[str,
     known = _made_by(folder.resolve(), index)
     spacings = {masks.spacing(patient) for patient in index.patients if patient.name not in absent}
     return masks, {
-        "mask_spacing": spacings.pop() if len(spacings) == 1 else None,
+        "mask_spacing": _common(spacings),
         "masks": str(folder.resolve()),
         "subset": known.get("subset"),
         "patients_seen_in_training": known.get("patients_seen_in_training"),
         "patients_without_prediction": absent,
     }
+
+
+def _common(spacings: set[Spacing | None]) -> Spacing | None:
+    """Return the spacing that all patients have, if they have one."""
+    return next(iter(spacings)) if len(spacings) == 1 else None
 
 
 def _made_by(masks: Path, index: DatasetIndex) -> dict[str, Any]:

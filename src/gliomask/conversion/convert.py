@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gliomask.conversion.finder import OutlineFinder, patient_name
 from gliomask.conversion.labelled import LabelledSlices, label
-from gliomask.conversion.outlines import OutlineFinder, patient_name
 from gliomask.conversion.record import RECORD, Record, read_record, read_records, read_table, write_table
 from gliomask.data.spacings import KEY
 from gliomask.errors import DataError, Failure, GliomaskError, MissingExtraError, ResultExistsError, UsageError, failure
@@ -24,6 +24,7 @@ from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.slices import write_image, write_mask
 
 _SMALLEST, _LARGEST = 32, 1024
+_ENDINGS = ".tif", "_mask.tif"
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,17 @@ def convert_all(
     ------
     DataError
         At the first patient, if there is a ``volumes.csv`` in the folder that is no table of volumes.
+    UsageError
+        At the first patient, if there are slices of another size and nothing is to be replaced.
     MissingExtraError
         If an outline is a DICOM segmentation and highdicom is not installed.
     """
     out = Path(out)
     read_table(out)
-    patients, failures = _patients(found, outlines, out)
-    yield from failures
     known = read_records(out)
+    _require_size(out, known, conversion)
+    patients, failures = _patients(found, outlines)
+    yield from failures
     try:
         for study, outline in patients:
             try:
@@ -110,16 +114,24 @@ def convert_all(
             write_table(out, read_records(out))  # another call may have added some
 
 
-def _patients(
-    found: Inputs, outlines: OutlineFinder, out: Path
-) -> tuple[list[tuple[VolumeStudy, Path]], list[Failure]]:
+def _require_size(out: Path, known: Mapping[str, Record], conversion: Conversion) -> None:
+    """Make sure that all slices of a folder are of one size."""
+    others = {record["size"] for record in known.values()} - {conversion.size}
+    if others and not conversion.overwrite:
+        raise UsageError(
+            f"{out} holds slices of {min(others)} pixels; expected --size {min(others)}, or another --out, or "
+            "--overwrite with all of its patients"
+        )
+
+
+def _patients(found: Inputs, outlines: OutlineFinder) -> tuple[list[tuple[VolumeStudy, Path]], list[Failure]]:
     """Return the volumes that get a folder each, with their outlines, and what has to be said of all others."""
     failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
     pairs: list[tuple[VolumeStudy, Path]] = []
     for study in found.studies:
         if isinstance(study, Study):
             image = study.slices[0].image
-            if not image.resolve().is_relative_to(out.resolve()):
+            if not read_record(image.parent):  # else made by an earlier call
                 cure = "train on them as they are (`gliomask index`)"
                 error = DataError(image, "slices already", "a volume, NIfTI or DICOM", cure)
                 failures.append(Failure(study.name, str(error)))
@@ -158,13 +170,13 @@ def _convert(
     """Write the folder of a patient and return its record; the one that is known if nothing has changed."""
     name = patient_name(study)
     folder, volume = out / name, study.fingerprint()
-    settings = f"{volume} {file_sha256(outline)} {conversion.size} {sorted(set(conversion.labels))}"
+    settings = f"{volume} {_sha256(outline)} {conversion.size} {sorted(set(conversion.labels))}"
     made_of = hashlib.sha256(settings.encode()).hexdigest()
     before = known.get(name) or read_record(folder)
-    if before and before["made_of"] == made_of:
+    if before and before["made_of"] == made_of and _is_whole(folder, before):
         return before
     if folder.exists() and not (conversion.overwrite and before):
-        said = "was made of other files or with other options" if before else "exists already and is none of ours"
+        said = "was made of other files or otherwise, or changed" if before else "exists already and is none of ours"
         cure = "choose another --out" + (", or give --overwrite" if before else "")
         raise ResultExistsError(folder, said, "a new folder", cure)
     other = next((each for each, record in known.items() if record["volume"] == volume and each != name), None)
@@ -177,9 +189,24 @@ def _convert(
     return record
 
 
+def _sha256(outline: Path) -> str:
+    try:
+        return file_sha256(outline)
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+        raise DataError(outline, found, "an outline", "check its permissions and links") from error
+
+
+def _is_whole(folder: Path, record: Record) -> bool:
+    """Tell whether no file of a patient is missing."""
+    names = (f"{record[KEY]}_{number}{ending}" for number in range(1, record["slices"] + 1) for ending in _ENDINGS)
+    return all((folder / name).is_file() for name in names)
+
+
 def _record(name: str, slices: LabelledSlices, outline: Path) -> Record:
     return {
         KEY: name,
+        "size": slices.images.shape[1],
         "slices": len(slices.images),
         "tumour_slices": int(slices.masks.any(axis=(1, 2)).sum()),
         "left_out": slices.left_out,
@@ -204,8 +231,8 @@ def _write(folder: Path, slices: LabelledSlices, record: Record) -> None:
     try:
         (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
-            write_image(part / f"{folder.name}_{number}.tif", image)
-            write_mask(part / f"{folder.name}_{number}_mask.tif", mask)
+            write_image(part / f"{folder.name}_{number}{_ENDINGS[0]}", image)
+            write_mask(part / f"{folder.name}_{number}{_ENDINGS[1]}", mask)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)

@@ -18,6 +18,7 @@ RECORD = ".volume.json"
 Record = dict[str, Any]
 _KEYS = {
     KEY,
+    "size",
     "spacing_mm",
     "slices",
     "tumour_slices",

@@ -152,7 +152,11 @@ def _build(root: Path, entries: tuple[Entry, ...], tables: tuple[str, ...], prog
     readings, odd = _of_one_size(readings)
     clinical, faults = read_clinical(root, (*scan.tables, *(name for name in tables if name.endswith(TABLE))))
     spacings, more = read_spacings(root, (*scan.spacings, *(name for name in tables if name.endswith(SPACINGS))))
-    everything = (*scan.problems, *problems, *odd, *_same_patients(readings), *faults, *more)
+    lacking = sorted({reading.patient for reading in readings} - spacings.keys()) if spacings else []
+    everything = (
+        *scan.problems, *problems, *odd, *_same_patients(readings), *faults, *more,
+        *_without_row(scan.spacings, lacking),
+    )  # fmt: skip
     return DatasetIndex(
         root=root,
         patients=tuple(
@@ -162,6 +166,15 @@ def _build(root: Path, entries: tuple[Entry, ...], tables: tuple[str, ...], prog
         problems=tuple(sorted(everything, key=lambda problem: (problem.path, problem.found))),
         fingerprint=_fingerprint(readings),
     )
+
+
+def _without_row(tables: tuple[str, ...], patients: list[str]) -> list[Problem]:
+    """Tell of patients whose distances are not known, for which those of all others do not count."""
+    if not patients or not tables:
+        return []
+    shown = ", ".join(patients[:6]) + (", ..." if len(patients) > 6 else "")
+    expected = f"one of each patient, or no {SPACINGS}"
+    return [Problem(tables[0], f"no row of {shown}: distances are in pixels for all", expected, "add the rows")]
 
 
 def _read_all(

@@ -16,7 +16,7 @@ _TCGA_SLICE = re.compile(_PATIENT + _REST)
 _ANY_SLICE = re.compile(r"(?P<patient>.+)" + _REST)
 _BARCODE = re.compile(r"(?<![A-Z0-9])TCGA[-_]([A-Z0-9]{2})[-_]([A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
 _OTHER_SCAN = re.compile(  # names of BIDS, and of BraTS since 2023
-    r"(?P<person>sub-[A-Za-z0-9]+)(_.*)?|(?P<brats>BraTS(-[A-Z]+)+-[0-9]{4,5})-[0-9]{1,3}(-.*)?", re.IGNORECASE
+    r"(?P<person>(.+?_)?sub-[A-Z0-9]+)(_.*)?|(?P<brats>BraTS(-[A-Z]+)+-[0-9]{4,5})-[0-9]{1,3}(-.*)?", re.IGNORECASE
 )
 _BESIDE = re.compile(r"\..*|data\.csv|volumes\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
 

@@ -10,6 +10,7 @@ from gliomask.volumes.volume import Volume
 
 _LEAST_OVERLAP = 0.5
 _SAME = 0.1  # of a voxel
+_EDGE = 1e-6
 _EXPECTED = "a volume of the same patient in the same position"
 
 
@@ -62,15 +63,34 @@ def same_grid(volume: Volume, other: Volume) -> bool:
     return bool(np.abs(apart).max() < _SAME)
 
 
-def to_grid(labels: Volume, grid: Volume) -> NDArray[np.generic]:
-    """Return labels on another's grid by nearest neighbour, 0 outside of them; (X, Y, Z) of the labels' type."""
+def to_grid(mask: Volume, grid: Volume) -> NDArray[np.bool_]:
+    """Return a mask (not 0) on another's grid, (X, Y, Z) bool: where at least half of a voxel is in it.
+
+    A voxel is looked at in as many places along each of its axes as it is wide in voxels of the mask, eight at most.
+    """
     from scipy import ndimage  # noqa: PLC0415 - slow to import
 
-    between = np.linalg.inv(labels.affine) @ grid.affine
-    result = np.zeros(grid.array.shape, labels.array.dtype)
-    place = {"matrix": between[:3, :3], "offset": between[:3, 3], "output_shape": grid.array.shape}
-    ndimage.affine_transform(labels.array, output=result, order=0, mode="grid-constant", **place)
-    return result
+    between = np.linalg.inv(mask.affine) @ grid.affine
+    counts = np.clip(np.rint(np.abs(between[:3, :3]).max(axis=0)), 1, 8).astype(int)
+    inside = (mask.array != 0).astype(np.uint8)
+    found, total = np.zeros(grid.array.shape, np.uint16), int(np.prod(counts))
+    for place in np.ndindex(*counts.tolist()):
+        apart = (np.array(place) + 0.5) / counts - 0.5
+        offset = between[:3, 3] + between[:3, :3] @ apart
+        found += ndimage.affine_transform(
+            inside, between[:3, :3], offset, grid.array.shape, order=0, mode="grid-constant"
+        )
+    return 2 * found >= total
+
+
+def part_inside(mask: Volume, grid: Volume) -> float:
+    """Return which part of a mask's voxels (not 0), by their centres, lies in a grid; 1 of a mask of none."""
+    marked = np.argwhere(mask.array != 0)
+    if len(marked) == 0:
+        return 1.0
+    between = np.linalg.inv(grid.affine) @ mask.affine
+    places = marked @ between[:3, :3].T + between[:3, 3]
+    return float(((places >= -0.5 - _EDGE) & (places <= np.array(grid.array.shape) - 0.5 + _EDGE)).all(axis=1).mean())
 
 
 def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple[int, ...]) -> float:
@@ -79,7 +99,7 @@ def _covered(between: NDArray[np.float64], shape: tuple[int, ...], inside: tuple
     points = np.stack([*np.meshgrid(*ranges, indexing="ij"), np.ones([len(steps) for steps in ranges])])
     places = np.tensordot(between[:3], points, 1).reshape(3, -1)
     sizes = np.array(inside)[:, None]
-    return float(((places >= -0.5 - 1e-6) & (places <= sizes - 0.5 + 1e-6)).all(axis=0).mean())
+    return float(((places >= -0.5 - _EDGE) & (places <= sizes - 0.5 + _EDGE)).all(axis=0).mean())
 
 
 def _linear(volume: Volume, between: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.generic]:

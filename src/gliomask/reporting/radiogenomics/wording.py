@@ -60,7 +60,7 @@ def caveats(study: Study, facts: Mapping[str, Any]) -> list[str]:
     if study.repeated:
         count, names = plural(len(study.repeated), "further scan"), ", ".join(study.repeated)
         left_out = "neither tested nor compared" if PREDICTED in study.kinds else "not tested"
-        found.append(f"{count} of somebody who counts once, measured and {left_out}: {names}")
+        found.append(f"{count} of a person who counts once, measured and {left_out}: {names}")
     if facts["spacing"] is None:
         found.append(
             "the spacing of the slices is not known: lengths are in voxels, slices as far apart as pixels, which is no "

@@ -16,12 +16,12 @@ from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError
 from gliomask.evaluation.masks import MaskFolder
 from gliomask.evaluation.scores import dice
+from gliomask.reporting.look import FLAIR
 from gliomask.reporting.report.pictures import crop_box, encode, grey, profile_path, svg_path
 from gliomask.reporting.report.sources import Scored
 
 BUDGET = 9_000_000
 """Characters that all pictures together may take, so that the page stays below 15 MB."""
-_FLAIR = 1
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _read_case(scored: Scored, index: DatasetIndex, rank: str, name: str, budget
     images, truth = read_patient(index.root, record)
     prediction = MaskFolder(scored.masks).read(whole, rows)
     box = (slice(None), *crop_box(images, [truth, prediction]))
-    pictures = encode(grey(images[..., _FLAIR])[box], budget)
+    pictures = encode(grey(images[..., FLAIR])[box], budget)
     views = [
         SliceView(each.number, picture, svg_path(true), svg_path(found), remarks[each.number])
         for each, picture, true, found in zip(record.slices, pictures, truth[box], prediction[box], strict=True)

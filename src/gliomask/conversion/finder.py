@@ -1,0 +1,171 @@
+"""Tells by names which patient a volume is of and which outline belongs to it. Opens no file."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+
+from gliomask.data import naming
+from gliomask.errors import DataError
+from gliomask.inference.names import is_mask, may_be_of_tumour, place_of, stem, whole_path, without_mask_word
+from gliomask.inference.nifti_studies import other_sequence
+from gliomask.inference.volume_study import VolumeStudy
+from gliomask.volumes.nifti_file import SUFFIXES
+
+_SEQUENCE = re.compile(r"(^|[_. -]+)(t2[_. -]*)?(flair|t2f)$", re.IGNORECASE)
+_NOBODY = re.compile(r"(^|[_. -]+)(anat|dicom|dcm|nifti|nii|mri?|images?|scans?|series|volumes?)$", re.IGNORECASE)
+_OF_ANYBODY = re.compile(
+    r"(axial|ax|t1|t1c|t1ce|t1gd|t2|t2w|flair|whole|wt|tumou?r|lesion|glioma|manual|expert|corrected|edited|final|gt|"
+    r"ground|truth|v?\d)*",
+    re.IGNORECASE,
+)
+_ENTITY = re.compile(r"_(?!ses-|run-|echo-)[a-z]+-[A-Za-z0-9]+")
+_SEGMENTATION = ".dcm"
+
+
+def patient_name(study: VolumeStudy) -> str:
+    """Return what the folder of a patient is called: the study's name without the sequence, or else its folder's.
+
+    ``BraTS-GLI-00001-000-t2f`` becomes ``BraTS-GLI-00001-000``; ``flair`` in the folder ``P001/anat`` becomes ``P001``.
+
+    Raises
+    ------
+    DataError
+        If an index would not take it for the name of a patient: it is no text, begins with a dot, or is ``README``.
+    """
+    name = _bare(study.name)
+    if not name and isinstance(study.flair, Path):
+        above = whole_path(study.flair).parents
+        name = next((bare for folder in above if (bare := _bare(folder.name))), "")
+    name = name or study.name
+    parsed = naming.parse_slice_name(f"{name}_1.tif", name)
+    if not name.isprintable() or naming.may_lie_beside(f"{name}_1.tif") or parsed is None or parsed.patient != name:
+        shown = name.encode(errors="backslashreplace").decode()
+        expected = "a name in UTF-8 that is none of a README, and without a dot before it"
+        raise DataError(_place(study), f"a patient called {shown!r}", expected, "rename it")
+    return name
+
+
+class OutlineFinder:
+    """The NIfTI files and DICOM segmentations that are outlines, by the patient they are named after.
+
+    Parameters
+    ----------
+    folder
+        Searched to any depth, when the first outline is asked for. None: each study's own folder.
+
+    Raises
+    ------
+    DataError
+        If it is no folder.
+    """
+
+    def __init__(self, folder: Path | str | None = None) -> None:
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is not None and not self.folder.is_dir():
+            found = "a file" if self.folder.exists() else "no such folder"
+            raise DataError(self.folder, found, "a folder of outlines", "check the path")
+
+    def of(self, study: VolumeStudy) -> Path:
+        """Return the outline of a study.
+
+        It is called like the study or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or nothing behind it,
+        or lies in a folder that is; BIDS entities other than subject, session, run and echo count only where there are
+        several. Without a folder to search, it is a mask beside FLAIR that is called like it, too, or the only one
+        beside the only FLAIR, if it is called like nobody else.
+
+        Raises
+        ------
+        DataError
+            If there is none, or more than one, or the patient has no name.
+        """
+        name = patient_name(study)
+        named = self._by_name if self.folder is not None else _named(_masks_beside(study), of_folders=False)
+        exact = {_bare(study.name), name} - {""}
+        found: set[Path] = set()
+        for names in (exact, {_without_entities(each) for each in exact}):
+            found = found or {path for each in names for path in named.get(each, ()) if self._may_be(path, study)}
+        if not found and self.folder is None:
+            found = _only_mask(study)
+        if len(found) == 1:
+            return found.pop()
+        place = self.folder or _place(study)
+        otherwise = "" if self.folder is not None else ", or give --masks FOLDER"
+        if not found:
+            raise DataError(place, f"no outline of {name}", f"{name}_seg.nii.gz", f"rename it{otherwise}")
+        listed = ", ".join(sorted(str(path.relative_to(self.folder or path.parent)) for path in found))
+        raise DataError(place, f"{len(found)} outlines of {name}: {listed}", "one", f"move others away{otherwise}")
+
+    def _may_be(self, path: Path, study: VolumeStudy) -> bool:
+        """Tell whether a file is none of the images, as far as its name tells where both lie in one folder."""
+        own = [whole_path(each) for each in (study.flair, study.pre, study.post) if isinstance(each, Path)]
+        if self.folder is None or not own or not own[0].is_relative_to(whole_path(self.folder)):
+            return True
+        return whole_path(path) not in own and (is_mask(path) or not _SEQUENCE.search(stem(place_of(path))))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        below = sorted(self.folder.rglob("*")) if self.folder is not None else []
+        return _named([path for path in below if _is_outline(path)], of_folders=True)
+
+
+def _named(paths: list[Path], *, of_folders: bool) -> dict[str, list[Path]]:
+    """Return outlines by all that they may be called after."""
+    named: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        name = stem(place_of(path))
+        names = [name, f"{path.parent.name}_{name}"] if of_folders else [name]
+        bare = {_bare(without_mask_word(each)) for each in names}
+        for each in (bare | {_without_entities(each) for each in bare}) - {""}:
+            named[each].append(path)
+    return named
+
+
+def _bare(name: str) -> str:
+    """Return a name without the words behind it that are nobody's: the sequence, ``anat``, ``image``, ..."""
+    while (shorter := _NOBODY.sub("", _SEQUENCE.sub("", name))) != name:
+        name = shorter
+    return name
+
+
+def _without_entities(name: str) -> str:
+    return _ENTITY.sub("", name) if name.startswith("sub-") else name
+
+
+def _is_outline(path: Path) -> bool:
+    is_image = path.name.lower().endswith((*SUFFIXES, _SEGMENTATION)) and not path.name.startswith(".")
+    return is_image and may_be_of_tumour(path)
+
+
+def _place(study: VolumeStudy) -> Path:
+    """Return what an error about a study names."""
+    return study.flair if isinstance(study.flair, Path) else Path(study.flair[0].source)
+
+
+def _beside(study: VolumeStudy) -> list[Path]:
+    """Return the NIfTI files in the folder of a study's."""
+    if not isinstance(study.flair, Path) or study.is_dicom:
+        return []
+    beside = (path for path in whole_path(study.flair).parent.iterdir() if not path.name.startswith("."))
+    return [path for path in beside if path.name.lower().endswith(SUFFIXES)]
+
+
+def _masks_beside(study: VolumeStudy) -> list[Path]:
+    return [path for path in _beside(study) if is_mask(path) and may_be_of_tumour(path)]
+
+
+def _only_mask(study: VolumeStudy) -> set[Path]:
+    """Return the masks beside the only FLAIR of a folder that are called like it, or like nobody."""
+    volumes = [path for path in _beside(study) if not is_mask(path) and other_sequence(path) is None]
+    if len(volumes) != 1:
+        return set()
+    name = _bare(stem(place_of(volumes[0])))
+    found = ((path, _bare(without_mask_word(stem(place_of(path))))) for path in _masks_beside(study))
+    return {path for path, whose in found if whose == name or _is_of_anybody(whose)}
+
+
+def _is_of_anybody(name: str) -> bool:
+    words = re.split("[^A-Za-z0-9]+", without_mask_word(f"_{name}"))
+    return all(_OF_ANYBODY.fullmatch(word) for word in words)
