@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from gliomask.cli import app, demo
+from tiny_runs import use_tiny_net
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the demo small: five phantoms of 32 pixels, one short epoch."""
+    """Make the demo small: five phantoms of 32 pixels, one short epoch, a tiny network."""
+    use_tiny_net(monkeypatch)
     optimisation = replace(demo.DEMO.optimisation, epoch_slices=16)
     monkeypatch.setattr(demo, "DEMO", replace(demo.DEMO, image_size=32, optimisation=optimisation))
     monkeypatch.setattr(demo, "PHANTOMS", 5)

@@ -39,9 +39,18 @@ class TinyNet(PaddedSegmenter):
         return logits
 
 
-def use_tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let "unet" be the tiny network."""
-    models = {**registry.MODELS, "unet": replace(registry.MODELS["unet"], build=lambda _: TinyNet())}
+class WideNet(TinyNet):
+    """Three convolutions, so wide that a file of it is mostly weights; the middle one can become 8-bit integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        middle = nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+        self.layers = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), *middle, nn.Conv2d(64, 1, 1))
+
+
+def use_tiny_net(monkeypatch: pytest.MonkeyPatch, name: str = "unet", net: type[TinyNet] = TinyNet) -> None:
+    """Let a name, of old "unet", be that of the tiny network."""
+    models = {**registry.MODELS, name: replace(registry.MODELS[name], build=lambda _: net())}
     monkeypatch.setattr(registry, "MODELS", models)
     monkeypatch.setattr(checkpoint, "MODELS", models)
 
