@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from builders import write_known_model
+import gliomask
+from builders import short_phantoms, write_known_model
 from gliomask.cli import app
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
+from gliomask.inference.inputs import Inputs, find_inputs
+from tiny_runs import use_tiny_net
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -56,10 +61,19 @@ def test_documented_command_is_accepted(
 
 
 def test_quick_tour_runs_as_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a tiny network of the same name and short patients; the example's loop over them makes one round."""
+
+    def first(paths: Sequence[Path]) -> Inputs:
+        found = find_inputs(paths)
+        return replace(found, studies=found.studies[:1])
+
+    monkeypatch.setattr(gliomask, "find_inputs", first)
+    use_tiny_net(monkeypatch, "resnet18")
     monkeypatch.chdir(tmp_path)
     (tour,) = blocks("console")
-    for line in tour.splitlines():
-        assert app.main([*shlex.split(line)[1:], "--quiet"]) == 0, line
+    with short_phantoms():
+        for line in tour.splitlines():
+            assert app.main([*shlex.split(line)[1:], "--quiet"]) == 0, line
     assert (tmp_path / "explore" / "distribution.png").is_file()
     assert (tmp_path / "runs" / "first" / "test" / "summary.json").is_file()
     assert len(list((tmp_path / "predictions").rglob("*.gif"))) == 6
@@ -68,6 +82,7 @@ def test_quick_tour_runs_as_written(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     names = runpy.run_path(str(tmp_path / "example.py"))
     assert names["prediction"].mask.shape == names["truth"].shape
     assert names["scores"]["dice_patient"]["patients"] == 1  # of the test part
+    assert [folder.name for folder in (tmp_path / "masks").iterdir()] == [names["study"].name]
 
 
 def test_volumes_with_outlines_become_a_data_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
