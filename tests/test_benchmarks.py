@@ -252,11 +252,10 @@ def test_variants_take_turns_on_the_data_that_were_asked_for(
         return subprocess.CompletedProcess(command, 0, stdout=f'{{"rate": {len(seen)}}}')
 
     monkeypatch.setattr("benchmarks.data.phantoms", lambda _: folder)
-    with monkeypatch.context() as pretending:
-        pretending.setattr(subprocess, "run", pretend)
-        variants = ("--rounds", "2", "--variants", "as it is", "contiguous")
-        options = measures.main, tmp_path / "o.json", "--networks", "resnet18", "--patients", "7", *QUICK, *variants
-        (row,) = run(*options)["networks"]
+    monkeypatch.setattr(subprocess, "run", pretend)
+    options = ("--networks", "resnet18", "--patients", "7", *QUICK)
+    variants = ("--rounds", "2", "--variants", "as it is", "contiguous")
+    (row,) = run(measures.main, tmp_path / "o.json", *options, *variants)["networks"]
     commands = [each for each in seen if "--patients" in each]
     assert {command[command.index("--patients") + 1] for command in commands} == {"7"}
     measured = [command[command.index("--variant") + 1] for command in commands]
