@@ -197,7 +197,7 @@ def test_a_killed_and_resumed_process_ends_like_an_undisturbed_training(tmp_path
     print(f"GLIOMASK_TEST_SEED={seed} repeats the moment of the kill")  # noqa: T201 - pytest shows it on failure
     undisturbed_index = tiny_index(tmp_path / "data", patients=5)
     command, run = CommandLine(tmp_path), RunFolder(tmp_path / "runs" / "killed")
-    config = replace(TrainConfig(), image_size=32, model=ModelConfig("resnet18"))
+    config = replace(TrainConfig(), image_size=32, model=ModelConfig("unet"))
     config = replace(config, optimisation=replace(config.optimisation, epochs=EPOCHS, batch_size=4))
     config = replace(config, hardware=HardwareConfig(accelerator="cpu", precision="float32"))
     save_config(config, tmp_path / "settings.yaml")
