@@ -27,6 +27,8 @@ from gliomask.training.state import SafetensorsCheckpointIO, load_state
 from tiny_runs import (
     QUIET,
     RESUME,
+    Killed,
+    killed_at,
     metrics_but_time,
     same_run,
     same_tensors,
@@ -38,24 +40,6 @@ from tiny_runs import (
 )
 
 EPOCHS = 4
-
-
-class Killed(BaseException):
-    """The process is gone; nothing may catch this."""
-
-
-def killed_at(call: int, of: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does what another does, until a call at which the process is gone."""
-    calls = 0
-
-    def dying(*arguments: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise Killed
-        return of(*arguments, **named)
-
-    return dying
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,24 @@ def train(
 class _NoContract:
     temperature = 1.0
     scores = {"validation_dice": 0.0}  # noqa: RUF012 - never changed
+
+
+class Killed(BaseException):
+    """The process is gone; nothing may catch this."""
+
+
+def killed_at(call: int, of: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does what another does, until a call at which the process is gone."""
+    calls = 0
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return of(*arguments, **named)
+
+    return dying
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
