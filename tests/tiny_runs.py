@@ -50,7 +50,7 @@ class WideNet(TinyNet):
 
 
 def use_tiny_net(monkeypatch: pytest.MonkeyPatch, name: str = "unet", net: type[TinyNet] = TinyNet) -> None:
-    """Let a name, of old "unet", be that of the tiny network."""
+    """Let a name of the registry be that of the tiny network, or of another one of this module."""
     models = {**registry.MODELS, name: replace(registry.MODELS[name], build=lambda _: net())}
     monkeypatch.setattr(registry, "MODELS", models)
     monkeypatch.setattr(checkpoint, "MODELS", models)
