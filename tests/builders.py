@@ -7,7 +7,9 @@ import resource
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from gliomask.config import NormalisationName
 from gliomask.data.normalisation import IMAGENET_STATISTICS
 from gliomask.files import file_sha256
 from gliomask.models.contract import ModelContract, write_contract
+from gliomask.volumes import phantom
 from gliomask.volumes.slices import write_image, write_mask
 
 
@@ -28,6 +31,13 @@ def full_disk(room: int = 1000) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def short_phantoms(slices: int = 8) -> Iterator[None]:
+    """Let simulated patients have so few slices; of themselves they have 20 to 40."""
+    with patch.object(phantom, "simulate_patient", partial(phantom.simulate_patient, slices=slices)):
+        yield
 
 
 INSTITUTIONS = ("CS", "DU", "HT")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from builders import short_phantoms
 from gliomask.cli import app, demo
+from tiny_runs import use_tiny_net
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the demo small: five phantoms of 32 pixels, one short epoch."""
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the demo small: five short phantoms of 32 pixels, one short epoch, a tiny network."""
+    use_tiny_net(monkeypatch)
     optimisation = replace(demo.DEMO.optimisation, epoch_slices=16)
     monkeypatch.setattr(demo, "DEMO", replace(demo.DEMO, image_size=32, optimisation=optimisation))
     monkeypatch.setattr(demo, "PHANTOMS", 5)
     monkeypatch.setattr(demo, "PHANTOM_SIZE", 32)
+    with short_phantoms():
+        yield
 
 
 @pytest.mark.usefixtures("small")

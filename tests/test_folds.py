@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,10 @@ from gliomask.training.fit import fit, is_complete
 from gliomask.training.folds import fit_folds, resumed_folds
 from gliomask.training.learned import Learned
 from gliomask.training.run_folder import RunFolder
-from tiny_runs import QUIET, RESUME, same_run, tensors_of, tiny_config, tiny_index, use_tiny_net
+from tiny_runs import QUIET, RESUME, Killed, killed_at, same_run, tensors_of, tiny_config, tiny_index, use_tiny_net
 
 FOLDS = 3
 PATIENTS = 5
-
-
-class Killed(BaseException):
-    """The process is gone; nothing may catch this."""
 
 
 def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
@@ -49,18 +45,6 @@ def pretend_export(run: RunFolder, _: Learned) -> ModelContract:
     contract = replace(read_contract(run.contract), scores={"validation_dice": 0.0}, training=training)
     write_contract(contract, run.contract)
     return contract
-
-
-def dying_after(steps: float) -> Callable[..., Any]:
-    """Return an augmentation that works for so many steps; at the next the process is gone."""
-    calls = iter(range(int(steps)))
-
-    def dying(*arguments: Any, **named: Any) -> Any:
-        if next(calls, None) is None:
-            raise Killed
-        return augment(*arguments, **named)
-
-    return dying
 
 
 def folds_config(**optimisation: Any) -> TrainConfig:
@@ -136,7 +120,7 @@ def test_killed_and_resumed_folds_equal_undisturbed_ones(
     folder = CrossValidation(tmp_path / "killed")
     steps = undisturbed.run(0).metrics()[-1]["step"] + undisturbed.run(1).metrics()[0]["step"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module_part, "augment", dying_after(steps + 1))  # in the second epoch of fold 1
+        patch.setattr(module_part, "augment", killed_at(int(steps) + 2, augment))  # in the second epoch of fold 1
         with pytest.raises(Killed):
             fit_folds(index, folds_config(), folder, QUIET)
     assert [is_complete(run, folds_config()) for run in folder.runs()] == [True, False, False]

@@ -437,17 +437,17 @@ def test_published_numbers_stand_beside_those_of_the_same_patients_alone(phantom
 
 
 def test_spacing_that_all_masks_say_is_used(
-    data: Path, phantoms: DatasetIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    index: DatasetIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for patient in phantoms.patients:
+    for patient in index.patients:
         write_mask_volume(
-            tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(phantoms.root, patient)[1], (6, 1, 1)
+            tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(index.root, patient)[1], (6, 1, 1)
         )
-    given = ["radiogenomics", str(data), "--masks", str(tmp_path / "masks"), "--json", "--out"]
+    given = ["radiogenomics", str(index.root), "--masks", str(tmp_path / "masks"), "--json", "--out"]
     assert main([*given, str(tmp_path / "one")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["spacing"], found["unit"]) == ([6, 1, 1], "mm")
-    write_mask_volume(tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(phantoms.root, patient)[1], (5, 1, 1))
+    write_mask_volume(tmp_path / "masks" / f"{patient.name}.nii.gz", read_patient(index.root, patient)[1], (5, 1, 1))
     assert main([*given, str(tmp_path / "two")]) == 0
     assert json.loads(capsys.readouterr().out)["unit"] == "voxels"
 

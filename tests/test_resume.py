@@ -27,6 +27,8 @@ from gliomask.training.state import SafetensorsCheckpointIO, load_state
 from tiny_runs import (
     QUIET,
     RESUME,
+    Killed,
+    killed_at,
     metrics_but_time,
     same_run,
     same_tensors,
@@ -38,24 +40,6 @@ from tiny_runs import (
 )
 
 EPOCHS = 4
-
-
-class Killed(BaseException):
-    """The process is gone; nothing may catch this."""
-
-
-def killed_at(call: int, of: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does what another does, until a call at which the process is gone."""
-    calls = 0
-
-    def dying(*arguments: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise Killed
-        return of(*arguments, **named)
-
-    return dying
 
 
 @pytest.fixture
@@ -197,7 +181,7 @@ def test_a_killed_and_resumed_process_ends_like_an_undisturbed_training(tmp_path
     print(f"GLIOMASK_TEST_SEED={seed} repeats the moment of the kill")  # noqa: T201 - pytest shows it on failure
     undisturbed_index = tiny_index(tmp_path / "data", patients=5)
     command, run = CommandLine(tmp_path), RunFolder(tmp_path / "runs" / "killed")
-    config = replace(TrainConfig(), image_size=32, model=ModelConfig("resnet18"))
+    config = replace(TrainConfig(), image_size=32, model=ModelConfig("unet"))
     config = replace(config, optimisation=replace(config.optimisation, epochs=EPOCHS, batch_size=4))
     config = replace(config, hardware=HardwareConfig(accelerator="cpu", precision="float32"))
     save_config(config, tmp_path / "settings.yaml")

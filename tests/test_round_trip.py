@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from builders import short_phantoms
 from dicom_builders import write_series
 from gliomask.cli.app import main
 from gliomask.data.cache import read_patient
@@ -33,7 +34,8 @@ def predictor() -> Predictor:
 def flair(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
     """Return the FLAIR of a simulated patient as (X, Y, Z) with axes L, P, S."""
     folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder, patients=1, seed=3, size=96)
+    with short_phantoms(12):
+        write_phantoms(folder, patients=1, seed=3, size=96)
     index = build_index(folder, use_cache=False)
     images, _ = read_patient(index.root, index.patients[0])
     return np.ascontiguousarray(images[..., 1].transpose(2, 1, 0))

@@ -58,6 +58,20 @@ def run(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFol
     return train(index, tiny_config("resnet18", epochs=1), tmp_path_factory.mktemp("runs") / "first", exported=True)
 
 
+@pytest.fixture(scope="module")
+def tiny_run(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_net(patch)
+        return train(index, tiny_config(epochs=1), tmp_path_factory.mktemp("runs") / "tiny", exported=True)
+
+
+@pytest.fixture
+def tiny(tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """Return an exported run of the tiny network, and let "unet" be that."""
+    use_tiny_net(monkeypatch)
+    return tiny_run
+
+
 # --- names
 
 
@@ -142,14 +156,14 @@ def test_a_model_json_of_other_weights_is_refused(run: RunFolder, tmp_path: Path
         load_trained(other, "resnet18")
 
 
-def test_a_network_of_a_short_name_can_go_on(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_of_a_short_name_can_go_on(tiny: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of before tell the short name that was given; now the full one is written."""
-    monkeypatch.setattr(catalogue, "ALIASES", {"short": "resnet18"})
-    other = shutil.copytree(run.path, tmp_path / "other")
+    monkeypatch.setattr(catalogue, "ALIASES", {"short": "unet"})
+    other = shutil.copytree(tiny.path, tmp_path / "other")
     write_contract(replace(read_contract(other / "model.json"), architecture="short"), other / "model.json")
-    for name in ("short", "resnet18"):
+    for name in ("short", "unet"):
         load_trained(other, name)
-    monkeypatch.setattr(export_part, "resolve_name", {"resnet18": "full name"}.get)
+    monkeypatch.setattr(export_part, "resolve_name", {"unet": "full name"}.get)
     assert export_part.export(RunFolder(other)).architecture == "full name"
 
 
@@ -176,16 +190,16 @@ def test_training_goes_on_from_a_model(run: RunFolder, index: DatasetIndex, tmp_
 
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_what_is_kept_may_lie_between_before_and_after(
-    average: float, run: RunFolder, index: DatasetIndex, tmp_path: Path
+    average: float, tiny: RunFolder, index: DatasetIndex, tmp_path: Path
 ) -> None:
     def going_on(share: float) -> RunFolder:
-        config = tiny_config("resnet18", epochs=1, learning_rate=0.01, lr_scheduler="none", average=average)
+        config = tiny_config(epochs=1, learning_rate=0.01, lr_scheduler="none", average=average)
         optimisation = replace(config.optimisation, start_share=share)
-        config = replace(config, model=ModelConfig("resnet18", weights=str(run.path)), optimisation=optimisation)
+        config = replace(config, model=ModelConfig("unet", weights=str(tiny.path)), optimisation=optimisation)
         return train(index, config, tmp_path / f"{share}")
 
     runs = {share: going_on(share) for share in (0.0, 0.25, 1.0)}
-    before, (after, between, same) = tensors_of(run.best), (tensors_of(each.best) for each in runs.values())
+    before, (after, between, same) = tensors_of(tiny.best), (tensors_of(each.best) for each in runs.values())
     numbers = [name for name in before if before[name].is_floating_point()]
     assert not all(torch.allclose(before[name], after[name], atol=1e-3) for name in numbers)
     for name in numbers:
@@ -197,32 +211,40 @@ def test_what_is_kept_may_lie_between_before_and_after(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_resuming_needs_the_model_no_more(share: float, run: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
+def test_resuming_needs_the_model_no_more(share: float, tiny: RunFolder, index: DatasetIndex, tmp_path: Path) -> None:
     """Neither for its weights nor for whom it has seen; and it learns what an undisturbed training learns."""
-    source = shutil.copytree(run.path, tmp_path / "source")
-    whole = tiny_config("resnet18", epochs=2, lr_scheduler="none")
+    source = shutil.copytree(tiny.path, tmp_path / "source")
+    whole = tiny_config(epochs=2, lr_scheduler="none")
     optimisation = replace(whole.optimisation, start_share=share)
-    whole = replace(whole, model=ModelConfig("resnet18", weights=str(source)), optimisation=optimisation)
+    whole = replace(whole, model=ModelConfig("unet", weights=str(source)), optimisation=optimisation)
     undisturbed = train(index, whole, tmp_path / "undisturbed")
     train(index, replace(whole, optimisation=replace(whole.optimisation, epochs=1)), tmp_path / "killed")
     shutil.rmtree(source)
     resumed = train(index, whole, tmp_path / "killed", RESUME)
     assert same_run(resumed, undisturbed)
     assert beginning_of(resumed) == beginning_of(undisturbed)
-    assert set(beginning_of(resumed).trained_cases) == run.split().trained_cases()
-    assert set(beginning_of(resumed).cases) == run.split().seen_cases() > run.split().trained_cases()
+    assert set(beginning_of(resumed).trained_cases) == tiny.split().trained_cases()
+    assert set(beginning_of(resumed).cases) == tiny.split().seen_cases() > tiny.split().trained_cases()
+
+
+@pytest.fixture(scope="module")
+def of_another_layout(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Train an encoder of the first layout for two epochs."""
+    folder = tmp_path_factory.mktemp("layout")
+    torch.manual_seed(0)
+    weights = folder / "v1.safetensors"
+    save_file(dict(ResNetEncoder("resnet50").state_dict()), weights, {"architecture": "resnet50-v1"})
+    whole = tiny_config(epochs=2, lr_scheduler="none")
+    model = ModelConfig("resnet50-s16", encoder_weights=str(weights))
+    return train(index, replace(whole, model=model), folder / "undisturbed")
 
 
 @pytest.mark.parametrize("has_start_file", [True, False])
-def test_resuming_keeps_the_layout_of_the_encoder(index: DatasetIndex, tmp_path: Path, has_start_file: bool) -> None:
+def test_resuming_keeps_the_layout_of_the_encoder(
+    of_another_layout: RunFolder, index: DatasetIndex, tmp_path: Path, has_start_file: bool
+) -> None:
     """The weights of both layouts have the same shapes: nothing but what is written down tells them apart."""
-    torch.manual_seed(0)
-    weights = tmp_path / "v1.safetensors"
-    save_file(dict(ResNetEncoder("resnet50").state_dict()), weights, {"architecture": "resnet50-v1"})
-    whole = replace(
-        tiny_config(epochs=2, lr_scheduler="none"), model=ModelConfig("resnet50-s16", encoder_weights=str(weights))
-    )
-    undisturbed = train(index, whole, tmp_path / "undisturbed")
+    undisturbed, whole = of_another_layout, of_another_layout.config()
     killed = train(index, replace(whole, optimisation=replace(whole.optimisation, epochs=1)), tmp_path / "killed")
     if not has_start_file:  # a run of an earlier release
         killed.start_file.unlink()
@@ -265,24 +287,20 @@ def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
 
 
 def test_whoever_the_first_model_saw_was_seen_by_the_second(
-    run: RunFolder, index: DatasetIndex, tmp_path: Path
+    tiny: RunFolder, index: DatasetIndex, tmp_path: Path
 ) -> None:
     """Fine-tuning with another split: the test patients of the second were trained on by the first."""
     folds = (SplitConfig(split="fold", folds=3, fold=number) for number in range(3))
     other = next(
-        each for each in folds if not set(run.split().parts["test"]) & set(make_split(index, each).parts["test"])
+        each for each in folds if not set(tiny.split().parts["test"]) & set(make_split(index, each).parts["test"])
     )
-    config = replace(
-        tiny_config("resnet18", epochs=1),
-        model=ModelConfig(model="resnet18", weights=str(run.path)),
-        split=other,
-    )
+    config = replace(tiny_config(epochs=1), model=ModelConfig("unet", weights=str(tiny.path)), split=other)
     second = train(index, config, tmp_path / "second", exported=True)
-    own, before = second.split().seen_cases(), run.split().seen_cases()
+    own, before = second.split().seen_cases(), tiny.split().seen_cases()
     assert own != before
     assert seen_by(second.path) == own | before
-    assert trained_on(second.path) == second.split().trained_cases() | run.split().trained_cases()
-    assert contract_of(second.path).training["weights_sha256"] == contract_of(run.path).onnx_sha256
+    assert trained_on(second.path) == second.split().trained_cases() | tiny.split().trained_cases()
+    assert contract_of(second.path).training["weights_sha256"] == contract_of(tiny.path).onnx_sha256
     unseen = choose_subset(index, second.path, "test").seen_patients
     assert unseen == len({patient.name[:12] for patient in index.patients} & before - own)
 
@@ -391,15 +409,18 @@ def test_everybody_is_trained_on_but_the_ten(tmp_path: Path) -> None:
     assert split.parts["validation"] == ()
 
 
-def test_a_training_on_everybody_keeps_its_last_epoch(index: DatasetIndex, tmp_path: Path) -> None:
-    config = replace(tiny_config("resnet18", average=0.0), split=SplitConfig(split="all"))
+def test_a_training_on_everybody_keeps_its_last_epoch(
+    index: DatasetIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_tiny_net(monkeypatch)
+    config = replace(tiny_config(average=0.0), split=SplitConfig(split="all"))
     everybody = train(index, config, tmp_path / "run", exported=True)
     contract, state = read_contract(everybody.contract), tensors_of(everybody.last)
     assert contract.training["patients"] == len(index.patients)
     assert (contract.scores["validation_dice"], contract.scores["best_epoch"]) == (None, 2)
     assert contract.temperature == 1
     assert "val_dice" not in everybody.metrics()[0]
-    kept = tensors_of(everybody.best)["head.weight"]
+    kept = tensors_of(everybody.best)["layers.3.weight"]
     assert any(tensor.shape == kept.shape and torch.equal(tensor, kept) for tensor in state.values())
     longer = train(index, replace(config, optimisation=replace(config.optimisation, epochs=3)), everybody.path, RESUME)
     assert len(longer.metrics()) == 3

@@ -177,7 +177,7 @@ def test_better_weights_make_the_old_export_stale(index: DatasetIndex, tmp_path:
 def started(launcher: list[str], data: Path, runs: Path) -> RunFolder:
     """Train as `paired_config` says, in two processes."""
     command = [
-        *launcher, "-m", "gliomask", "train", str(data), "--runs", str(runs), "--name", "run", "--model", "resnet18",
+        *launcher, "-m", "gliomask", "train", str(data), "--runs", str(runs), "--name", "run", "--model", "unet",
         "--image-size", "32", "--epochs", "2", "--batch-size", "4", "--epoch-slices", "12", "--empty-ratio", "0",
         "--accelerator", "cpu", "--precision", "float32", "--devices", "2", "--json",
     ]  # fmt: skip
@@ -192,7 +192,7 @@ def paired_config(micro_batch: int) -> TrainConfig:
     """Return the settings of `started`, for one process."""
     return TrainConfig(
         image_size=32,
-        model=ModelConfig(model="resnet18"),
+        model=ModelConfig(model="unet"),
         optimisation=OptimisationConfig(epochs=2, batch_size=4, epoch_slices=12, empty_ratio=0.0),
         hardware=HardwareConfig(accelerator="cpu", precision="float32", micro_batch=micro_batch),
     )

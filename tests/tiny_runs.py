@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,18 @@ class TinyNet(PaddedSegmenter):
         return logits
 
 
-def use_tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let "unet" be the tiny network."""
-    models = {**registry.MODELS, "unet": replace(registry.MODELS["unet"], build=lambda _: TinyNet())}
+class WideNet(TinyNet):
+    """Three convolutions, so wide that a file of it is mostly weights; the middle one can become 8-bit integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        middle = nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()
+        self.layers = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), *middle, nn.Conv2d(64, 1, 1))
+
+
+def use_tiny_net(monkeypatch: pytest.MonkeyPatch, name: str = "unet", net: type[TinyNet] = TinyNet) -> None:
+    """Let a name of the registry be that of the tiny network, or of another one of this module."""
+    models = {**registry.MODELS, name: replace(registry.MODELS[name], build=lambda _: net())}
     monkeypatch.setattr(registry, "MODELS", models)
     monkeypatch.setattr(checkpoint, "MODELS", models)
 
@@ -84,6 +94,24 @@ def train(
 class _NoContract:
     temperature = 1.0
     scores = {"validation_dice": 0.0}  # noqa: RUF012 - never changed
+
+
+class Killed(BaseException):
+    """The process is gone; nothing may catch this."""
+
+
+def killed_at(call: int, of: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does what another does, until a call at which the process is gone."""
+    calls = 0
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return of(*arguments, **named)
+
+    return dying
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
