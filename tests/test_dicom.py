@@ -27,7 +27,7 @@ from dicom_builders import SECRETS, save, uid, write_enhanced, write_series
 from gliomask.errors import DataError
 from gliomask.volumes import dicom_headers
 from gliomask.volumes.archive import Part
-from gliomask.volumes.dicom import DicomImage, choose_flair, find_series
+from gliomask.volumes.dicom import DicomImage, choose_flair, choose_t1, find_series
 from gliomask.volumes.dicom_headers import DicomFrame, read_frames
 from gliomask.volumes.volume import Volume, to_axial
 from test_volume import ORIENTATIONS, affine_of, rotation
@@ -294,6 +294,52 @@ def test_axial_stack_of_a_series_in_several_planes_is_taken(tmp_path: Path, want
     shutil.rmtree(tmp_path / "0")
     with pytest.raises(DataError, match="2 "):
         choose_flair(find_series(tmp_path), wanted)
+
+
+@pytest.mark.parametrize(
+    ("description", "agent", "kind"),
+    [
+        ("Ax T1", "", "before"), ("AX T1 PRE GD", "", "before"), ("T1 without contrast", "Gadovist", "before"),
+        ("T1 w/o", "", "before"), ("t1_se_tra_nativ", "", "before"), ("sT1W_3D_TFE", "NONE", "before"),
+        ("Ax T1 FLAIR", "", "before"), ("T1 non contrast", "Gd", "before"),
+        ("Ax T1 POST", "", "after"), ("T1 AXIAL+GD", "", "after"), ("AX T1 C+", "", "after"),
+        ("t1_tra_KM", "", "after"), ("T1 W/GADO", "", "after"), ("t1_mprage_sag_p2_iso", "DOTAREM", "after"),
+        ("Ax FSPGR BRAVO T1 +C", "", "after"), ("AX T1 FLAIR POST", "", "after"), ("T1 non fs post", "", "after"),
+        ("Ax T2", "", None), ("AX FLAIR POST", "", None), ("T1 MAP", "", None), ("T1 sub", "", None),
+        ("T1 dynamic perf", "", None), ("ax t1rho", "", None), ("", "Gd", None),
+    ],
+)  # fmt: skip
+def test_t1_is_known_by_its_description_and_contrast_by_words_before_the_agent(
+    tmp_path: Path, description: str, agent: str, kind: str | None
+) -> None:
+    named: dict[str, Any] = {"ContrastBolusAgent": agent} if agent else {}
+    write_series(tmp_path, values(), AFFINE, SeriesDescription=description, ProtocolName="BRAIN T1 POST", **named)
+    (series,) = find_series(tmp_path)
+    assert series.t1() == kind
+
+
+def test_t1_of_a_study_is_the_only_one_of_its_kind(tmp_path: Path) -> None:
+    """In FLAIR's plane if there is one, and in its frame of reference."""
+    sagittal = affine_of((1, 2, 0), (-1, -1, 1), SPACING)
+    cases: list[tuple[str, Any, dict[str, Any]]] = [
+        ("Ax FLAIR", AFFINE, {}), ("Ax T1", AFFINE, {}), ("Sag T1", sagittal, {}), ("Sag T1 post", sagittal, {}),
+        ("Ax T1 +C", AFFINE, {"FrameOfReferenceUID": uid(8)}),
+    ]  # fmt: skip
+    for number, (words, affine, changes) in enumerate(cases, start=1):
+        folder = tmp_path / str(number)
+        write_series(folder, values(), affine, series=number, SeriesDescription=words, **changes)
+    found = find_series(tmp_path)
+    flair = choose_flair(found)
+    before, after, said = choose_t1(found, flair)
+    assert before is not None
+    assert after is not None
+    assert (before.description, after.description, said) == ("Ax T1", "Sag T1 post", ())
+    write_series(tmp_path / "6", values(), AFFINE, series=6, SeriesDescription="Ax T1 SE")
+    before, after, said = choose_t1(find_series(tmp_path), flair)
+    assert before is None
+    assert after is not None
+    assert len(said) == 1
+    assert said[0].startswith("2 T1 series before contrast, of which none is used: series 2 (Ax T1; ")
 
 
 def test_choice_among_series(tmp_path: Path) -> None:

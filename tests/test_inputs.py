@@ -114,6 +114,37 @@ def test_nifti_and_dicom_of_a_volume_are_the_same_input(tmp_path: Path) -> None:
         assert [sentence.split(" ")[1] for sentence in one.warnings] == ["field", "cover"]  # the phantom is tiny
 
 
+def test_t1_of_a_dicom_study_is_taken_as_from_nifti(tmp_path: Path) -> None:
+    for number, words in enumerate(("Ax T1", "Ax FLAIR", "Ax T1 +C", "Ax T2"), start=1):
+        write_series(tmp_path / "d" / words, values(number), AFFINE, series=number, SeriesDescription=words)
+    for number, name in enumerate(("t1n", "t2f", "t1c"), start=1):
+        nifti(tmp_path / "n" / f"P-{name}.nii", number)
+    dicom, same = (volumes(tmp_path / name)[0] for name in ("d", "n"))
+    found = dicom.read()
+    assert found.sequences == ("pre", "flair", "post")
+    assert np.array_equal(found.images, same.read().images)
+    assert not [warning for warning in found.warnings if "T1" in warning]
+    alone = volumes(tmp_path / "d" / "Ax FLAIR")[0]
+    assert alone.fingerprint() != dicom.fingerprint()
+    assert alone.read().sequences == ("flair",)
+    assert named_study(tmp_path / "d").read().sequences == ("flair",)  # what is named is what is taken
+
+
+def test_t1_of_a_dicom_study_that_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> None:
+    write_series(tmp_path / "flair", values(), AFFINE, series=1, SeriesDescription="Ax FLAIR")
+    gap = write_series(tmp_path / "t1", values(1), AFFINE, series=2, SeriesDescription="Ax T1")
+    next(path for path in gap if dcmread(path).InstanceNumber == 3).unlink()
+    far = affine_of((0, 1, 2), (-1, -1, 1), (0.75, 0.5, 5.5))
+    far[:3, 3] += 500
+    write_series(tmp_path / "post", values(2), far, series=3, SeriesDescription="Ax T1 POST")
+    found = volumes(tmp_path)[0].read()
+    assert found.sequences == ("flair",)
+    told = [warning for warning in found.warnings if "is left out" in warning]
+    assert len(told) == 2
+    assert told[0].startswith("T1 before contrast is left out: slices missing")
+    assert told[1].startswith("T1 after contrast is left out: a volume that covers 0% of FLAIR")
+
+
 def test_bids_partners_are_found(tmp_path: Path) -> None:
     for subject in ("01", "02"):
         base = tmp_path / f"sub-{subject}" / "ses-a" / "anat" / f"sub-{subject}_ses-a"

@@ -306,7 +306,7 @@ def test_names_that_cannot_be_shown_stop_nothing(
     assert b"M\\udcfcller: 6 slices" in written.getvalue()
     assert b"z: 6 slices" in written.getvalue()
     assert b"M\\udcfcller " in told.getvalue()
-    assert predict(tmp_path / f"{name}2", "--model", f"{name}/model.onnx") == 1  # the command's own words
+    assert predict(tmp_path / f"{name}2", "--model", f"{name}/model.onnx") == 2  # the command's own words
     assert told.getvalue().endswith(b"\n")
 
 
@@ -424,10 +424,14 @@ def test_other_images_of_the_same_identifiers_are_not_taken_for_done(
     write_series(tmp_path / "p", array, affine)
     assert predict(tmp_path / "p", *options) == 0
     shutil.make_archive(str(tmp_path / "q" / "p"), "zip", tmp_path / "p")
-    write_series(tmp_path / "p" / "t1", array, affine, series=2, SeriesDescription="Ax T1")  # which is not used
+    write_series(tmp_path / "p" / "t1", array, affine, series=2, SeriesDescription="Ax T2")  # which is not used
     for source in (tmp_path / "p", tmp_path / "q" / "p.zip"):
         assert predict(source, *options) == 0
         assert "done already" in capsys.readouterr().out
+    write_series(tmp_path / "p" / "t1", array, affine, series=3, SeriesDescription="Ax T1")  # which is used
+    assert predict(tmp_path / "p", *options) == 1
+    assert "made from other files (of " in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "p" / "t1")
     write_series(tmp_path / "p", np.roll(array, 1, axis=0), affine)
     for named in (("--flair", tmp_path / "p", "--series", "1"), (tmp_path / "p",)):
         assert predict(*named, *options) == 1

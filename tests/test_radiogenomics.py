@@ -360,7 +360,7 @@ def test_a_person_counts_once(phantoms: DatasetIndex) -> None:
     for one, other in zip(once.associations[MANUAL], twice.associations[MANUAL], strict=True):
         assert one.p == pytest.approx(other.p, nan_ok=True)
         assert (one.patients, one.table) == (other.patients, other.table)
-    said = f"{len(names)} further scans of somebody who counts once, measured and not tested: {', '.join(names)}"
+    said = f"{len(names)} further scans of a person who counts once, measured and not tested: {', '.join(names)}"
     assert said in caveats(twice, {"spacing": (1, 1, 1)})
     told = [{drawing.name: drawing.draw().axes[0] for drawing in cluster_drawings(study)} for study in (once, twice)]
     assert told[0].keys() == told[1].keys() != set()
@@ -384,7 +384,7 @@ def test_a_person_is_compared_once(phantoms: DatasetIndex) -> None:
     assert repr(twice.agreements) == repr(once.agreements)
     assert [each.patients for each in defined_agreements(twice)] == [len(phantoms.patients)] * len(FEATURES)
     facts = {"spacing": (1, 1, 1), "patients_seen_in_training": 0, "patients_without_prediction": []}
-    told = f"1 further scan of somebody who counts once, measured and neither tested nor compared: {again}"
+    told = f"1 further scan of a person who counts once, measured and neither tested nor compared: {again}"
     assert told in caveats(twice, facts)
     drawn = [[ticks_and_marks(each.draw().axes[0]) for each in agreement_drawings(study)] for study in (once, twice)]
     assert drawn[0] == drawn[1] != []

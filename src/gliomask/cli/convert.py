@@ -24,7 +24,7 @@ class ConvertOptions(OutputOptions):
 
     inputs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders (searched to any depth), NIfTI files and zips, as of `predict`: FLAIR, with T1 before and after contrast
-    beside it in BIDS and BraTS."""
+    beside it in DICOM, BIDS and BraTS."""
     masks: Path | None = None
     """Folder of the outlines, called like the patients (P001.nii.gz, P001_seg.nii.gz, of DICOM also P001_seg.dcm);
     else beside each FLAIR."""

@@ -71,7 +71,8 @@ def find_inputs(
       _seg, ...) are passed over. T1 before and after contrast of the same subject are taken with it, in BIDS (T1w and
       ce-..._T1w) and in BraTS (t1n and t1c, t1 and t1ce); derivatives are passed over. T1 and T2 are no FLAIR.
     * DICOM: all series of a study make one, in a folder, in a zip or among the files named; FLAIR is chosen when it is
-      read. It is called after the input if that holds no other, else after its folder.
+      read, and T1 before and after contrast with it. It is called after the input if that holds no other, else after
+      its folder.
 
     Parameters
     ----------

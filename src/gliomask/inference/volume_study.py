@@ -18,10 +18,10 @@ from gliomask.files import file_sha256
 from gliomask.inference.names import place_of, stem, whole_path
 from gliomask.volumes import nifti_file
 from gliomask.volumes.archive import contents
-from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, find_series
+from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, choose_t1, find_series
 from gliomask.volumes.nifti_image import NiftiImage, read_nifti
 from gliomask.volumes.resample import resample
-from gliomask.volumes.volume import AxialGrid, concerns, to_axial
+from gliomask.volumes.volume import AxialGrid, Volume, concerns, to_axial
 
 Source = Path | tuple[DicomSeries, ...]
 _WHOLE = 0.98
@@ -39,8 +39,8 @@ class VolumeInput:
         (S, H, W, 3) uint8, axial: pre-contrast T1, FLAIR, post-contrast T1.
     grid
         Its `back` brings (S, H, W) to the volume's own grid; its `spacing` tells whether pixels are square.
-    sequences
-        Which of pre, flair and post there are; FLAIR stands in for the others.
+    sources
+        Where each sequence comes from, a file or a series, by its name: flair, and pre and post if they are there.
     warnings
         What makes a prediction less trustworthy, one sentence each.
     """
@@ -48,8 +48,13 @@ class VolumeInput:
     flair: NiftiImage | DicomImage
     images: NDArray[np.uint8]
     grid: AxialGrid
-    sequences: tuple[str, ...]
+    sources: dict[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Which of pre, flair and post there are; FLAIR stands in for the others."""
+        return tuple(name for name in ("pre", "flair", "post") if name in self.sources)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class VolumeStudy:
     name
         For the results.
     flair, pre, post
-        NIfTI file, DICOM folder or zip, or the series that were found.
+        NIfTI file, DICOM folder or zip, or the series that were found; among those, T1 is looked for, too.
     series
         Number or part of the description by which to choose the FLAIR series.
     notes
@@ -90,20 +95,24 @@ class VolumeStudy:
         """
         flair = _image(self.flair, self.series)
         stack, grid = to_axial(flair.volume)
-        said = [*self.notes, *flair.warnings, *concerns(flair.volume), *oddities(stack)]
+        pre, post, noticed = self._t1()
+        said = [*self.notes, *flair.warnings, *concerns(flair.volume), *oddities(stack), *noticed]
         others: dict[str, NDArray[np.generic]] = {}
-        for name, words, source in (("pre", "before", self.pre), ("post", "after", self.post)):
-            if source is not None:
+        sources = {"flair": _place(flair)}
+        for name, words, source in (("pre", "before", pre), ("post", "after", post)):
+            if source is None:
+                continue
+            try:
                 image = _image(source, None, only=True)
-                # in grey levels already, for between a fill value and tissue there is nothing to interpolate
-                grey = replace(image.volume, array=to_uint8(image.volume.array), frame="RAS")
-                moved, covered = resample(grey, flair.volume)
-                odd = oddities(image.volume.array)
-                said += [f"T1 {words} contrast: {warning}" for warning in (*image.warnings, *odd)]
-                said += [f"T1 {words} contrast covers {covered:.0%} of FLAIR"] if covered < _WHOLE else []
-                others[name] = grid.slices(moved.array)
-        sequences = tuple(name for name in ("pre", "flair", "post") if name == "flair" or name in others)
-        return VolumeInput(flair, to_channels(stack, **others), grid, sequences, tuple(said))
+                moved, about = _on_grid(image, flair.volume)
+            except DataError as error:
+                if source in (self.pre, self.post):
+                    raise
+                said.append(f"T1 {words} contrast is left out: {error.found}")
+                continue
+            said += [f"T1 {words} contrast{each}" for each in about]
+            others[name], sources[name] = grid.slices(moved), _place(image)
+        return VolumeInput(flair, to_channels(stack, **others), grid, sources, tuple(said))
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over the content of the files that are used (of DICOM, of the series), wherever they lie.
@@ -114,9 +123,31 @@ class VolumeStudy:
             If a file cannot be read, or no single series is FLAIR.
         """
         digest = hashlib.sha256(str(self.series).encode())
-        for source, only in ((self.flair, False), (self.pre, True), (self.post, True)):
+        pre, post, _ = self._t1()
+        for source, only in ((self.flair, False), (pre, True), (post, True)):
             digest.update(_content(source, self.series, only=only).encode() + b"\n")
         return digest.hexdigest()
+
+    def _t1(self) -> tuple[Source | None, Source | None, tuple[str, ...]]:
+        """Return T1 before and after contrast: what was named, or what is found beside a FLAIR series."""
+        if isinstance(self.flair, Path) or self.pre is not None or self.post is not None:
+            return self.pre, self.post, ()
+        pre, post, said = choose_t1(self.flair, _series(self.flair, self.series, only=False))
+        return (pre,) if pre else None, (post,) if post else None, said
+
+
+def _place(image: NiftiImage | DicomImage) -> str:
+    """Return the file, or the series in its folder."""
+    return f"{image.volume.source}: {image.series}" if isinstance(image, DicomImage) else image.volume.source
+
+
+def _on_grid(image: NiftiImage | DicomImage, flair: Volume) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return another sequence in grey levels on FLAIR's grid, and what is said of it."""
+    # in grey levels already, for between a fill value and tissue there is nothing to interpolate
+    grey = replace(image.volume, array=to_uint8(image.volume.array), frame="RAS")
+    moved, covered = resample(grey, flair)
+    said = [f": {warning}" for warning in (*image.warnings, *oddities(image.volume.array))]
+    return moved.array, [*said, *([f" covers {covered:.0%} of FLAIR"] if covered < _WHOLE else [])]
 
 
 Placed = list[tuple[VolumeStudy, PurePosixPath]]

@@ -71,7 +71,7 @@ class Loaded(Protocol):
 
     @property
     def source(self) -> str:
-        """Where FLAIR comes from: a file, a folder, or a series in one."""
+        """Where FLAIR, and then the others, come from: a file, a folder, or a series in one."""
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -176,9 +176,9 @@ class LoadedVolume:
 
     @property
     def source(self) -> str:
-        """The file, or the place and the series."""
-        flair = self.volume.flair
-        return f"{flair.volume.source}: {flair.series}" if isinstance(flair, DicomImage) else str(flair.volume.source)
+        """The file, or the place and the series, of FLAIR and of the others."""
+        flair, *others = sorted(self.volume.sources.items(), key=lambda item: item[0] != "flair")
+        return "; ".join((flair[1], *(f"{name}: {place}" for name, place in others)))
 
     @property
     def sequences(self) -> tuple[str, ...]:

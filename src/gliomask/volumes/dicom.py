@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ from gliomask.volumes.volume import Plane, Volume, check_spacing
 _SERIES = "an MR series of evenly spaced, parallel slices"
 _FLAIR = re.compile(r"flair|dark ?fluid|tirm|fluid att")
 _T1 = re.compile(r"\bt1")  # "T1 FLAIR" is a T1-weighted sequence
+_T1_ALONE = re.compile(r"\bs?t1(w|we|se|tse|gre|fl\w*|fs\w*)?\b|mprage|bravo")
+_COMPUTED = re.compile(r"\b(maps?|rho|sub|subtr\w*|diff|dce|dyn\w*|perf\w*|mip|minip|dixon fat|scout|loc\w*)\b")
+_BEFORE = re.compile(r"\b(pre|nat|native?|without|w o|non? ?con\w*|non? ?gd|ohne|sans|vor)\b")
+_AFTER = re.compile(r"\b(post\w*|gd|gad\w*|ce|contrast|km|with|dotarem|magnevist|multihance|prohance|omniscan)\b")
 _SAME_DIRECTION = 1e-3
 _SAME_PLACE = 1e-3  # mm
 _UNEVEN, _SLIGHTLY_UNEVEN = 0.1, 0.01  # of the distance between slices
@@ -104,6 +109,21 @@ class DicomSeries:
         words = described[:1] if self._is_described else described[1:]
         parts = [re.sub(r"[^a-z0-9]+", " ", part.lower()) for part in words]
         return any(_FLAIR.search(part) and not _T1.search(part) for part in parts)
+
+    def t1(self) -> Literal["before", "after"] | None:
+        """Tell by its description whether it is T1-weighted, before or after contrast; None if it does not tell.
+
+        Something else, and what was computed from several images, is none. Words (``pre``, ``post``, ``gd``, ``+c``,
+        ...) go before the header's contrast agent.
+        """
+        if not self._is_described:
+            return None
+        words = re.sub(r"[^a-z0-9]+", " ", self.description.lower().replace("+", " post ").replace("w/o", "without"))
+        if not _T1_ALONE.search(words) or _COMPUTED.search(words):
+            return None
+        if _BEFORE.search(words):
+            return "before"
+        return "after" if _AFTER.search(words) or any(frame.has_contrast for frame in self.frames) else "before"
 
     @property
     def _is_described(self) -> bool:
@@ -209,6 +229,38 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
     name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
     found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
     raise DataError(source, found, "one", "choose one by its number or description, or give its folder alone")
+
+
+def choose_t1(
+    series: Sequence[DicomSeries], flair: DicomSeries
+) -> tuple[DicomSeries | None, DicomSeries | None, tuple[str, ...]]:
+    """Choose the T1 series before and after contrast that belong to a FLAIR series.
+
+    Parameters
+    ----------
+    series
+        Of the patient, FLAIR among them.
+    flair
+        Whose frame of reference they must have.
+
+    Returns
+    -------
+    tuple
+        Before and after contrast: the only one of its kind in FLAIR's plane, else the only one in any; None where there
+        is none, or several, of which the remarks tell.
+    """
+    frame = flair.frames[0].frame_of_reference
+    chosen: list[DicomSeries | None] = []
+    said = []
+    for kind in ("before", "after"):
+        fitting = [one for one in series if one.t1() == kind and one.frames[0].frame_of_reference == frame]
+        fitting = [one for one in fitting if frame is not None and not one.is_flair() and len(one.frames) > 1]
+        alike = [one for one in fitting if one.plane == flair.plane] or fitting
+        if len(alike) > 1:
+            listed = ", ".join(str(one) for one in alike[:6])
+            said.append(f"{len(alike)} T1 series {kind} contrast, of which none is used: {listed}")
+        chosen.append(alike[0] if len(alike) == 1 else None)
+    return chosen[0], chosen[1], tuple(said)
 
 
 def _is_wanted(series: DicomSeries, wanted: str) -> bool:

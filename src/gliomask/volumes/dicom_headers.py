@@ -27,6 +27,7 @@ _KINDS, _KINDS_WITHIN = b"1.2.840.10008.", 1024  # what classes begin with; it t
 _HEADER = 2**17
 """Bytes in which nearly any header ends (128 KiB); more of a file is read only where it does not."""
 _SUFFIXES = (".dcm", ".ima")
+_NO_CONTRAST = {"", "no", "n", "none", "no contrast", "without"}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SINGLE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
 _META_CLASS, _META_SYNTAX, _AFTER_META = 0x00020002, 0x00020010, 0x00030000
@@ -37,7 +38,7 @@ _TAGS = (
     "PatientName", "SeriesNumber", "SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImageOrientationPatient",
     "ImagePositionPatient", "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
-    "InstanceNumber", "ImagesInAcquisition",
+    "InstanceNumber", "ImagesInAcquisition", "ContrastBolusAgent", "ContrastBolusAgentSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 
@@ -67,6 +68,8 @@ class DicomFrame:
         Turn stored values into those that count.
     place, acquired
         Number of the image in its series, and how many images were acquired with it; None if the file does not say.
+    has_contrast
+        Whether a contrast agent is named.
     """
 
     part: Part
@@ -88,6 +91,7 @@ class DicomFrame:
     intercept: float
     place: int | None = None
     acquired: int | None = None
+    has_contrast: bool = False
 
     @property
     def step(self) -> float | None:
@@ -285,7 +289,13 @@ def _frame(  # noqa: PLR0913, PLR0917 - the five places where an enhanced object
         intercept=0.0 if intercept is None else float(intercept),
         place=_count(dataset, "InstanceNumber"),
         acquired=_count(dataset, "ImagesInAcquisition"),
+        has_contrast=_names_contrast(dataset),
     )
+
+
+def _names_contrast(dataset: Any) -> bool:
+    agent = str(dataset.get("ContrastBolusAgent") or "").strip().lower()
+    return bool(dataset.get("ContrastBolusAgentSequence")) or agent not in _NO_CONTRAST
 
 
 def _identifier(part: Part, dataset: Any, name: str, *, may_be_empty: bool = False) -> str:
