@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ class Predictor:
             raise UsageError(f"smallest_component is {smallest_component}; expected 0 to 1")
         self.engine, self.contract, self.flips, self.int8 = engine, contract, flips, int8
         self.smallest_component = contract.smallest_component if smallest_component is None else smallest_component
+        self._one_at_a_time = Lock()
         self.mirrored_seconds = 0.0
         """Seconds that the mirror images have taken so far: what `flips` costs."""
 
@@ -177,7 +179,7 @@ class Predictor:
         }
 
     def predict(self, images: NDArray[np.uint8], *, pixel: tuple[float, float] = (1.0, 1.0)) -> Prediction:
-        """Predict the slices of one patient, or a single slice.
+        """Predict the slices of one patient, or a single slice; several threads may ask at once.
 
         Parameters
         ----------
@@ -217,7 +219,10 @@ class Predictor:
         """Return (S, H, W) probabilities, and how the images differ from those of the training, if they do."""
         fit = SquareFit(images.shape[1], images.shape[2], self.contract.image_size, pixel)
         squares = fit.images(images)
-        logits = fit.back(self._logits(self._network_input(squares)))
+        network_input = self._network_input(squares)
+        with self._one_at_a_time:
+            logits = self._logits(network_input)
+        logits = fit.back(logits)
         scaled = np.clip(logits / np.float32(-self.contract.temperature), -30, 30)
         probabilities = np.exp(scaled, out=scaled)  # in place: fresh memory costs as much
         np.reciprocal(np.add(probabilities, 1, out=probabilities), out=probabilities)

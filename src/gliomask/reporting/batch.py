@@ -1,8 +1,9 @@
-"""Predicts study after study, the next being read meanwhile, and keeps the table of all. Knows no command line."""
+"""Predicts many studies, one being read or written while another is predicted, and keeps the table of all."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,13 @@ from gliomask.inference.inputs import Inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
-from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
-from gliomask.reporting.results import finished, predict_study
+from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep
+from gliomask.reporting.results import predict_study
 from gliomask.reporting.results_table import TABLE, require_own_table, write_table
 
 _log = logging.getLogger(__name__)
+_AT_ONCE = 2
+"""Studies in hand: as many as there are in memory at a time."""
 
 
 def predict_all(
@@ -55,10 +58,9 @@ def predict_all(
     trouble = None
     try:
         yield from tuple(failures)
-        for study, reading in _read_ahead(found, predictor, out, keep):
+        for study, result in _in_hand(found, predictor, out, keep):
             try:
-                loaded = None if reading is None else reading.result()
-                results.append(predict_study(study, predictor, out, keep, loaded=loaded))
+                results.append(result.result())
             except (GliomaskError, OSError, MemoryError) as error:
                 failures.append(failure(study.name, error, out))
                 yield failures[-1]
@@ -76,20 +78,18 @@ def predict_all(
         yield trouble
 
 
-def _read_ahead(
+def _in_hand(
     found: Inputs, predictor: Predictor, out: Path, keep: Keep
-) -> Iterator[tuple[Study | VolumeStudy, Future[Loaded | None]]]:
-    """Yield each study with its images, which another thread reads one study ahead; None for one that is done."""
-
-    def read(study: Study | VolumeStudy) -> Loaded | None:
-        return None if finished(study, predictor, out, keep) is not None else load_study(study)
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead: tuple[Study | VolumeStudy, Future[Loaded | None]] | None = None
+) -> Iterator[tuple[Study | VolumeStudy, Future[dict[str, Any]]]]:
+    """Yield each study with its result to come; while the network is busy with one, another is read or written."""
+    waiting: deque[tuple[Study | VolumeStudy, Future[dict[str, Any]]]] = deque()
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="predict")
+    try:
         for study in found.studies:
-            following = study, reader.submit(read, study)
-            if ahead is not None:
-                yield ahead
-            ahead = following
-        if ahead is not None:
-            yield ahead
+            waiting.append((study, pool.submit(predict_study, study, predictor, out, keep)))
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -119,8 +119,6 @@ def predict_study(
     predictor: Predictor,
     out: Path,
     keep: Keep = MASKS_AND_PICTURES,
-    *,
-    loaded: Loaded | None = None,
 ) -> dict[str, Any]:
     """Predict one study and write its files to ``out/<study>/``; one that is done already is left alone.
 
@@ -134,8 +132,6 @@ def predict_study(
         Folder of all results.
     keep
         What to write.
-    loaded
-        The study's images, if they were read already.
 
     Returns
     -------
@@ -145,7 +141,8 @@ def predict_study(
         written), slices, the values of `Measures`, dice over all slices together (None without truth),
         seen_in_training (whether the study is named after somebody the model was trained or chosen on; None if the
         model does not tell), spacing_mm, warnings, model, engine, what `Predictor.settings` says, extras (what was
-        written beside the masks), version, seconds; and skipped, whether it was done already.
+        written beside the masks), version, seconds (also those of waiting for the network, where several studies are in
+        hand); and skipped, whether it was done already.
 
     Raises
     ------
@@ -161,7 +158,7 @@ def predict_study(
     if (known := finished(study, predictor, out, keep)) is not None:
         return known
     start, folder = time.perf_counter(), out / study.name
-    loaded = loaded or load_study(study)
+    loaded = load_study(study)
     with claimed(folder) as claim:
         if (known := finished(study, predictor, out, keep)) is not None:  # another call has done it meanwhile
             return known
