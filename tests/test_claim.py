@@ -242,7 +242,11 @@ def test_a_failure_alone_begins_no_table(model: str, tmp_path: Path, capsys: pyt
 
 
 def test_a_table_that_cannot_be_written_hides_no_outcome(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     volume(tmp_path / "a.nii")
 
@@ -256,4 +260,6 @@ def test_a_table_that_cannot_be_written_hides_no_outcome(
     assert [each["study"] for each in json.loads(told.out)["studies"]] == ["a"]
     assert "summary.csv" in told.err
     monkeypatch.setattr(command, "_tell", interrupted)
+    caplog.clear()
     assert main([*call, "--overwrite"]) == 130
+    assert "Permission denied (summary.csv)" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.errors import Failure, UsageError
 from gliomask.evaluation.evaluate import evaluate
+from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Prediction, Predictor
 from gliomask.inference.studies import find_studies
 from gliomask.reporting.batch import predict_all
@@ -363,8 +365,6 @@ def test_a_name_that_leads_out_of_the_results_is_refused(model: str, tmp_path: P
 
 
 def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str, tmp_path: Path) -> None:
-    from gliomask.inference.inputs import find_inputs
-
     write_known_patient(tmp_path, "case", FOUND, FOUND)
     write_known_patient(tmp_path / "more", "other", FOUND, None)
     found = find_inputs([tmp_path])  # it is not told where the results go
@@ -372,6 +372,26 @@ def test_python_refuses_what_the_command_refuses_and_the_others_go_on(model: str
     assert isinstance(one, Failure)
     assert "case holds the images themselves; expected another --out" in one.reason
     assert isinstance(other, dict)
+
+
+def test_the_network_has_one_study_at_a_time_while_another_is_read_or_written(model: str, tmp_path: Path) -> None:
+    for number in range(6):
+        write_known_patient(tmp_path / "data", f"p{number}", FOUND, None)
+    predictor = Predictor.load(model)
+    logits, busy, together = predictor.engine.logits, [0], []
+
+    def watched(slices: Any) -> Any:
+        busy[0] += 1
+        time.sleep(0.02)
+        together.append(busy[0])
+        busy[0] -= 1
+        return logits(slices)
+
+    predictor.engine.logits = watched  # type: ignore[method-assign]
+    found = find_inputs(tmp_path / "data")
+    told = list(predict_all(found, predictor, tmp_path / "out", Keep(pictures=False)))
+    assert [each["study"] for each in told if isinstance(each, dict)] == [f"p{number}" for number in range(6)]
+    assert together == [1] * 6
 
 
 def test_the_picture_of_a_healthy_patient_shows_the_false_alarm(tmp_path: Path) -> None:

@@ -223,8 +223,8 @@ def test_what_is_lost_on_the_way_to_flair_is_told(tmp_path: Path, capsys: pytest
     """Of a slice five times as thick as those of the outline at least half has to be tumour."""
     values, _ = scan()
     fine = np.zeros((SIDE, SIDE, 30), np.uint8)
-    fine[5:14, 8:25, 5:13] = 1  # the second slice, and three of five parts of the third
-    fine[20:24, 8:25, 10:12] = 1  # two of five parts
+    fine[5:14, 8:25, 5:12] = fine[5:14, 8:25, 14] = 1  # the second slice, and three of five parts of the third
+    fine[20:24, 8:25, 11:13] = 1  # two of five parts, the one in the middle among them
     affine = turned(values, (0, 1, 2), (1, 1, 1))[1] @ np.diag([1, 1, 1 / 5, 1])
     affine[2, 3] -= 0.5 * STEPS[2] * 4 / 5
     save(tmp_path / "P1_flair.nii", values)
@@ -236,6 +236,18 @@ def test_what_is_lost_on_the_way_to_flair_is_told(tmp_path: Path, capsys: pytest
     voxel = 5 * 5 * 6 / 1000
     before = (9 * 17 * 8 + 4 * 17 * 2) / 5 * voxel
     assert f"of {before:.2f} ml it has become {9 * 17 * 2 * voxel:.2f} ml" in capsys.readouterr().out
+
+
+def test_half_of_a_voxel_is_enough(tmp_path: Path) -> None:
+    values, _ = scan()
+    fine = np.zeros((SIDE, SIDE, 12), np.uint8)
+    fine[5:14, 8:25, 3:6] = 1
+    affine = turned(values, (0, 1, 2), (1, 1, 1))[1] @ np.diag([1, 1, 1 / 2, 1])
+    affine[2, 3] -= 0.5 * STEPS[2] / 2
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", fine, affine)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert stack(tmp_path / "out" / "P1")[1].any(axis=(1, 2)).tolist() == [False, True, True, False, False, False]
 
 
 def test_numbers_that_were_not_asked_for_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -437,8 +449,8 @@ def test_outlines_in_a_tree_like_that_of_the_images_are_found(tmp_path: Path, pa
 
 def test_an_outline_is_that_of_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, name in enumerate(("P1", "P2")):
-        save(tmp_path / "images" / name / "image.nii", scan(seed)[0])
-    save(tmp_path / "masks" / "image_seg.nii", scan()[1])
+        save(tmp_path / "images" / name / "case.nii", scan(seed)[0])
+    save(tmp_path / "masks" / "case_seg.nii", scan()[1])
     assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
     assert capsys.readouterr().err.count("no outline of P") == 2
     for acquisition in ("2d", "3d"):
@@ -521,7 +533,9 @@ def test_blank_slices_at_both_ends_are_left_out_and_none_between(
     save(tmp_path / "P1_seg.nii", labels)
     assert convert(tmp_path, "--out", tmp_path / "out") == 0
     assert "4 slices (FLAIR alone), 2 with tumour, 2 blank left out" in capsys.readouterr().out
-    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels)[1:5] > 0)
+    images, masks = stack(tmp_path / "out" / "P1")
+    assert np.array_equal(masks, axial(labels)[1:5] > 0)
+    assert images[..., 1][masks].min() > 100
 
 
 def test_a_second_call_goes_on_and_replaces_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
