@@ -502,6 +502,14 @@ def test_dicom_takes_its_outline_by_name(tmp_path: Path) -> None:
     assert np.array_equal(stack(tmp_path / "out" / "P5")[1], axial(labels) > 0)
 
 
+def test_a_dicom_patient_is_called_after_a_folder_that_is_somebodys(tmp_path: Path) -> None:
+    values, labels = scan()
+    write_series(tmp_path / "P6" / "DICOM", values, turned(values, (0, 1, 2), (1, 1, 1))[1])
+    save(tmp_path / "masks" / "P6_seg.nii", labels)
+    assert convert(tmp_path / "P6" / "DICOM", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
+    assert sorted(rows(tmp_path / "out")) == ["P6"]
+
+
 @pytest.mark.parametrize("labels", [(), (1,), (3,)])
 def test_a_segmentation_in_dicom_lies_on_its_images(tmp_path: Path, labels: tuple[int, ...]) -> None:
     values, drawn = scan()

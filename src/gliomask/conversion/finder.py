@@ -35,11 +35,8 @@ def patient_name(study: VolumeStudy) -> str:
     DataError
         If an index would not take it for the name of a patient: it is no text, begins with a dot, or is ``README``.
     """
-    name = _bare(study.name)
-    if not name and isinstance(study.flair, Path):
-        above = whole_path(study.flair).parents
-        name = next((bare for folder in above if (bare := _bare(folder.name))), "")
-    name = name or study.name
+    above = (_bare(stem(place_of(folder))) for folder in _folders(study) if folder.name)
+    name = _bare(study.name) or next(filter(None, above), study.name)
     parsed = naming.parse_slice_name(f"{name}_1.tif", name)
     if not name.isprintable() or naming.may_lie_beside(f"{name}_1.tif") or parsed is None or parsed.patient != name:
         shown = name.encode(errors="backslashreplace").decode()
@@ -137,6 +134,14 @@ def _without_entities(name: str) -> str:
 def _is_outline(path: Path) -> bool:
     is_image = path.name.lower().endswith((*SUFFIXES, _SEGMENTATION)) and not path.name.startswith(".")
     return is_image and may_be_of_tumour(path)
+
+
+def _folders(study: VolumeStudy) -> list[Path]:
+    """Return the folders that a study lies in, from the innermost."""
+    if isinstance(study.flair, Path):
+        return list(whole_path(study.flair).parents)
+    folder = whole_path(study.flair[0].frames[0].part.folder)
+    return [folder, *folder.parents]
 
 
 def _place(study: VolumeStudy) -> Path:
