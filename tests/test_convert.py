@@ -447,6 +447,16 @@ def test_outlines_in_a_tree_like_that_of_the_images_are_found(tmp_path: Path, pa
         assert np.array_equal(stack(tmp_path / "out" / name)[1], axial(scan()[1]) == (4, 1)[seed])
 
 
+def test_patients_of_one_name_in_two_folders_have_the_outlines_beside_them(tmp_path: Path) -> None:
+    for seed, place in enumerate(("A/P1", "A/P2", "B/P1", "B/P2")):
+        values, labels = scan(seed)
+        save(tmp_path / "in" / f"{place}_flair.nii", values)
+        save(tmp_path / "in" / f"{place}_seg.nii", labels * (labels == (1 if place.startswith("A") else 4)))
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
+    for name, label in (("A_P1", 1), ("A_P2", 1), ("B_P1", 4), ("B_P2", 4)):
+        assert np.array_equal(stack(tmp_path / "out" / name)[1], axial(scan()[1]) == label)
+
+
 def test_an_outline_is_that_of_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, name in enumerate(("P1", "P2")):
         save(tmp_path / "images" / name / "case.nii", scan(seed)[0])
