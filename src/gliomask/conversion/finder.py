@@ -81,9 +81,7 @@ class OutlineFinder:
         name = patient_name(study)
         named = self._by_name if self.folder is not None else _named(_masks_beside(study), of_folders=False)
         exact = {_bare(study.name), name} - {""}
-        if self.folder is None and isinstance(
-            study.flair, Path
-        ):  # where no other folder's file of the name can be meant
+        if self.folder is None and isinstance(study.flair, Path):  # no other folder's file of that name can be meant
             exact |= {_bare(stem(place_of(study.flair)))} - {""}
         found: set[Path] = set()
         for names in (exact, {_without_entities(each) for each in exact}):
