@@ -23,6 +23,7 @@ from gliomask.conversion.convert import Conversion, convert_all
 from gliomask.conversion.finder import OutlineFinder, patient_name
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
+from gliomask.data.naming import person
 from gliomask.data.split import make_split
 from gliomask.errors import Failure
 from gliomask.evaluation.evaluate import evaluate
@@ -219,6 +220,90 @@ def test_where_a_header_tells_no_place_both_lie_on_one_grid(
     assert said in capsys.readouterr().err
 
 
+def test_a_header_that_only_mirrors_tells_no_place(tmp_path: Path) -> None:
+    """As SimpleITK writes an array to which nobody gave the place of its image."""
+    values, labels = scan()
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", labels, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(labels) > 0)
+
+
+def test_as_many_voxels_in_another_place_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "P1_flair.nii", scan()[0])
+    save(tmp_path / "P1_seg.nii", scan()[1], moved(10.0))
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "it has as many voxels as FLAIR: check that its header is right" in capsys.readouterr().out
+
+
+def test_what_is_lost_in_small_slices_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight of ten lesions of a pixel are no half of a pixel that is twice as wide."""
+    values, labels = np.full((64, 64, 5), HEAD, np.int16), np.zeros((64, 64, 5), np.uint8)
+    values[::2] = TUMOUR
+    labels[8:48:4, 8, 2] = 1
+    labels[8:10, 8:10, 2] = labels[20:22, 8:10, 2] = 1
+    save(tmp_path / "P1_flair.nii", values)
+    save(tmp_path / "P1_seg.nii", labels)
+    assert convert(tmp_path, "--out", tmp_path / "out") == 0
+    assert "of 2.40 ml of tumour 1.20 ml are left in slices of 32 pixels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["sub-1_label-CSF_mask", "sub-1_desc-aparcaseg_dseg", "sub-1_label-GM_probseg"])
+def test_masks_of_tissue_are_no_outlines(tmp_path: Path, name: str) -> None:
+    save(tmp_path / "sub-1_FLAIR.nii", scan()[0])
+    save(tmp_path / "masks" / f"{name}.nii", scan()[1])
+    assert convert(tmp_path / "sub-1_FLAIR.nii", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
+
+
+def test_outlines_of_other_sites_are_not_taken(tmp_path: Path) -> None:
+    for seed, place in enumerate(("siteA/P1", "siteB/P2")):
+        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
+    for place in ("siteB/P1", "siteB/P2"):
+        save(tmp_path / "lab" / place / "seg.nii", scan()[1])
+    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 1
+    assert sorted(rows(tmp_path / "out")) == ["P2"]
+
+
+def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> None:
+    for seed, place in enumerate(("siteA/P1", "siteA/P2", "siteB/P1")):
+        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
+        save(tmp_path / "lab" / place / "mask.nii", scan()[1] * (scan()[1] == (1 if seed else 4)))
+    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 0
+    masks = {path.name: stack(path)[1] for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert sorted(masks) == ["P2", "siteA_P1", "siteB_P1"] or sorted(masks) == ["siteA_P1", "siteA_P2", "siteB_P1"]
+    assert np.array_equal(masks["siteA_P1"], axial(scan()[1]) == 4)
+    assert np.array_equal(masks["siteB_P1"], axial(scan()[1]) == 1)
+
+
+@pytest.mark.parametrize(
+    ("places", "names", "persons"),
+    [
+        (("TCGA-CS-4941/1996", "TCGA-CS-4941/1998"), ("TCGA-CS-4941_1996", "TCGA-CS-4941_1998"), {"TCGA_CS_4941"}),
+        (("sub-02/ses-8", "sub-02/ses-9"), ("sub-02_ses-8", "sub-02_ses-9"), {"sub-02"}),
+        (("P1/visit1", "P2/visit1"), ("P1_visit1", "P2_visit1"), {"P1_visit1", "P2_visit1"}),
+        (("P1/20010102",), ("P1_20010102",), {"P1_20010102"}),
+    ],
+)
+def test_who_it_is_stands_in_the_name_of_a_visit(
+    tmp_path: Path, places: tuple[str, ...], names: tuple[str, ...], persons: set[str]
+) -> None:
+    for seed, place in enumerate(places):
+        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
+        save(tmp_path / "in" / place / "mask.nii", scan()[1])
+    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
+    assert tuple(sorted(rows(tmp_path / "out"))) == names
+    assert {person(name) for name in names} == persons
+
+
+def test_one_flair_is_one_patient_whatever_lies_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path / "a", "BraTS-GLI-00003-000")
+    shutil.copy(tmp_path / "a" / "BraTS-GLI-00003-000-t2f.nii.gz", tmp_path / "patient7_flair.nii.gz")
+    save(tmp_path / "patient7_t1.nii.gz", scan(5)[0])
+    save(tmp_path / "patient7_seg.nii.gz", scan()[1])
+    assert convert(tmp_path, "--out", tmp_path / "out") == 1
+    assert "the same volume as that of" in capsys.readouterr().err
+
+
 def test_what_is_lost_on_the_way_to_flair_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a slice five times as thick as those of the outline at least half has to be tumour."""
     values, _ = scan()
@@ -342,6 +427,9 @@ def test_all_patients_of_a_folder_have_slices_of_one_size(tmp_path: Path, capsys
     assert "holds slices of 32 pixels; expected --size 32" in capsys.readouterr().err
     assert main([*call, str(tmp_path / "large")]) == 0  # slices that an earlier call made are no input
     assert main([*call, str(tmp_path / "in" / "small"), "--overwrite"]) == 0
+    write_pair(tmp_path / "more", "P2", seed=3)
+    other = ["convert", str(tmp_path / "more"), "--size", "32", "--out", str(tmp_path / "in" / "small"), "--overwrite"]
+    assert main(other) == 2  # P1 would stay as it is
 
 
 def test_a_blank_volume_is_refused_and_a_link_to_nowhere_named(

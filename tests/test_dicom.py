@@ -304,9 +304,16 @@ def test_axial_stack_of_a_series_in_several_planes_is_taken(tmp_path: Path, want
         ("Ax T1 FLAIR", "", "before"), ("T1 non contrast", "Gd", "before"),
         ("Ax T1 POST", "", "after"), ("T1 AXIAL+GD", "", "after"), ("AX T1 C+", "", "after"),
         ("t1_tra_KM", "", "after"), ("T1 W/GADO", "", "after"), ("t1_mprage_sag_p2_iso", "DOTAREM", "after"),
-        ("Ax FSPGR BRAVO T1 +C", "", "after"), ("AX T1 FLAIR POST", "", "after"), ("T1 non fs post", "", "after"),
+        ("Ax FSPGR BRAVO T1 +C", "", "after"), ("AX T1 FLAIR POST", "", "after"),
+        ("T1 AX FAT SAT +GAD", "", "after"), ("T1 CONTRAST-", "Gd", "before"),
         ("Ax T2", "", None), ("AX FLAIR POST", "", None), ("T1 MAP", "", None), ("T1 sub", "", None),
-        ("T1 dynamic perf", "", None), ("ax t1rho", "", None), ("", "Gd", None),
+        ("T1 dynamic perf", "", None), ("ax t1rho", "", None), ("", "Gd", None), ("T1 non fs post", "", None),
+        ("AX T1 POST W/O FS", "Gd", None), ("T1 GADO SANS FS", "", None), ("T1 MPRAGE PRE-OP GD", "", None),
+        ("AX T1 CM", "", None), ("T1 C", "", None), ("POST OP AX T1", "", None), ("AX T1 POSTERIOR FOSSA", "", None),
+        ("AX T1+FS", "", None), ("BRAIN W/WO CONTRAST AX T1", "", None), ("AX T1 MAPPING", "", None),
+        ("AX T1 POST-PRE", "", None), ("FLAIR_reg_to_T1", "", None), ("T1 SUB1", "", None), ("mp2rage INV1", "", None),
+        ("AX T2 FLAIR POST T1", "", None), ("FAT: Ax T1 IDEAL", "", None), ("T1_Images", "", None),
+        ("MPR AX", "", None),
     ],
 )  # fmt: skip
 def test_t1_is_known_by_its_description_and_contrast_by_words_before_the_agent(
@@ -333,13 +340,32 @@ def test_t1_of_a_study_is_the_only_one_of_its_kind(tmp_path: Path) -> None:
     before, after, said = choose_t1(found, flair)
     assert before is not None
     assert after is not None
-    assert (before.description, after.description, said) == ("Ax T1", "Sag T1 post", ())
+    assert (before.description, after.description) == ("Ax T1", "Sag T1 post")
+    assert said == ("T1 after contrast in another frame of reference than FLAIR's is left out",)
     write_series(tmp_path / "6", values(), AFFINE, series=6, SeriesDescription="Ax T1 SE")
     before, after, said = choose_t1(find_series(tmp_path), flair)
     assert before is None
     assert after is not None
-    assert len(said) == 1
+    assert len(said) == 2
     assert said[0].startswith("2 T1 series before contrast, of which none is used: series 2 (Ax T1; ")
+
+
+def test_an_agent_that_all_series_name_tells_nothing(tmp_path: Path) -> None:
+    for number, words in enumerate(("Ax FLAIR", "Ax T1", "Sag T1 MPRAGE POST"), start=1):
+        write_series(
+            tmp_path / str(number), values(), AFFINE, series=number, SeriesDescription=words, ContrastBolusAgent="Gd"
+        )
+    found = find_series(tmp_path)
+    before, after, _ = choose_t1(found, choose_flair(found))
+    assert before is None
+    assert after is not None
+    assert after.description == "Sag T1 MPRAGE POST"
+
+
+def test_the_series_that_is_flair_is_no_t1(tmp_path: Path) -> None:
+    write_series(tmp_path, values(), AFFINE, SeriesDescription="AX T1 PRE")
+    found = find_series(tmp_path)
+    assert choose_t1(found, found[0]) == (None, None, ())
 
 
 def test_choice_among_series(tmp_path: Path) -> None:

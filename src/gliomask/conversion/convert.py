@@ -7,12 +7,12 @@ import json
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gliomask.conversion.finder import OutlineFinder, patient_name
+from gliomask.conversion.finder import OutlineFinder, folders, patient_name
 from gliomask.conversion.labelled import LabelledSlices, label
 from gliomask.conversion.record import RECORD, Record, read_record, read_records, read_table, write_table
 from gliomask.data.spacings import KEY
@@ -94,8 +94,8 @@ def convert_all(
     out = Path(out)
     read_table(out)
     known = read_records(out)
-    _require_size(out, known, conversion)
     patients, failures = _patients(found, outlines)
+    _require_size(out, known, conversion, {patient_name(study) for study, _ in patients})
     yield from failures
     try:
         for study, outline in patients:
@@ -114,10 +114,10 @@ def convert_all(
             write_table(out, read_records(out))  # another call may have added some
 
 
-def _require_size(out: Path, known: Mapping[str, Record], conversion: Conversion) -> None:
-    """Make sure that all slices of a folder are of one size."""
-    others = {record["size"] for record in known.values()} - {conversion.size}
-    if others and not conversion.overwrite:
+def _require_size(out: Path, known: Mapping[str, Record], conversion: Conversion, made: Set[str]) -> None:
+    """Make sure that all slices of a folder will be of one size."""
+    staying = (record for name, record in known.items() if not (conversion.overwrite and name in made))
+    if others := {record["size"] for record in staying} - {conversion.size}:
         raise UsageError(
             f"{out} holds slices of {min(others)} pixels; expected --size {min(others)}, or another --out, or "
             "--overwrite with all of its patients"
@@ -128,6 +128,9 @@ def _patients(found: Inputs, outlines: OutlineFinder) -> tuple[list[tuple[Volume
     """Return the volumes that get a folder each, with their outlines, and what has to be said of all others."""
     failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
     pairs: list[tuple[VolumeStudy, Path]] = []
+    volumes = [study for study in found.studies if isinstance(study, VolumeStudy)]
+    above = {id(study): {folder.name for folder in folders(study)} for study in volumes}
+    everywhere = set().union(*above.values())
     for study in found.studies:
         if isinstance(study, Study):
             image = study.slices[0].image
@@ -137,7 +140,7 @@ def _patients(found: Inputs, outlines: OutlineFinder) -> tuple[list[tuple[Volume
                 failures.append(Failure(study.name, str(error)))
             continue
         try:
-            pairs.append((study, outlines.of(study)))
+            pairs.append((study, outlines.of(study, everywhere - above[id(study)])))
         except DataError as error:
             failures.append(Failure(study.name, str(error)))
     alike = _alike((patient_name(study).casefold(), study) for study, _ in pairs)
@@ -169,8 +172,8 @@ def _convert(
 ) -> Record:
     """Write the folder of a patient and return its record; the one that is known if nothing has changed."""
     name = patient_name(study)
-    folder, volume = out / name, study.fingerprint()
-    settings = f"{volume} {_sha256(outline)} {conversion.size} {sorted(set(conversion.labels))}"
+    folder, volume = out / name, study.flair_fingerprint()
+    settings = f"{study.fingerprint()} {_sha256(outline)} {conversion.size} {sorted(set(conversion.labels))}"
     made_of = hashlib.sha256(settings.encode()).hexdigest()
     before = known.get(name) or read_record(folder)
     if before and before["made_of"] == made_of and _is_whole(folder, before):
@@ -212,7 +215,7 @@ def _record(name: str, slices: LabelledSlices, outline: Path) -> Record:
         "left_out": slices.left_out,
         "spacing_mm": list(slices.spacing),
         "sequences": list(slices.sequences),
-        "outline": outline.name,
+        "outline": str(outline),
         "warnings": list(slices.warnings),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Set
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _OF_ANYBODY = re.compile(
     r"ground|truth|v?\d)*",
     re.IGNORECASE,
 )
+_VISIT = re.compile(r"[\d._-]+|(ses|visit|session|study|exam|tp|v|t)[_-]?\d+|baseline|follow-?up\d*", re.IGNORECASE)
 _ENTITY = re.compile(r"_(?!ses-|run-|echo-)[a-z]+-[A-Za-z0-9]+")
 _SEGMENTATION = ".dcm"
 
@@ -35,8 +37,13 @@ def patient_name(study: VolumeStudy) -> str:
     DataError
         If an index would not take it for the name of a patient: it is no text, begins with a dot, or is ``README``.
     """
-    above = (_bare(stem(place_of(folder))) for folder in _folders(study) if folder.name)
-    name = _bare(study.name) or next(filter(None, above), study.name)
+    above = [bare for folder in folders(study) if (bare := _bare(stem(place_of(folder))))]
+    name = _bare(study.name) or next(iter(above), study.name)
+    while _VISIT.fullmatch(name) and name in above[:-1]:
+        name = f"{above[above.index(name) + 1]}_{name}"
+    person = next((each for each in above if naming.person(each) != each or each.startswith("sub-")), None)
+    if person is not None and naming.person(person) != naming.person(name):
+        name = f"{person}_{name}"
     parsed = naming.parse_slice_name(f"{name}_1.tif", name)
     if not name.isprintable() or naming.may_lie_beside(f"{name}_1.tif") or parsed is None or parsed.patient != name:
         shown = name.encode(errors="backslashreplace").decode()
@@ -65,12 +72,13 @@ class OutlineFinder:
             found = "a file" if self.folder.exists() else "no such folder"
             raise DataError(self.folder, found, "a folder of outlines", "check the path")
 
-    def of(self, study: VolumeStudy) -> Path:
+    def of(self, study: VolumeStudy, elsewhere: Set[str] = frozenset()) -> Path:
         """Return the outline of a study.
 
         It is called like the study or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or nothing behind it,
         or lies in a folder that is; BIDS entities other than subject, session, run and echo count only where there are
-        several. Without a folder to search, it is a mask beside FLAIR that is called like it, too, or the only one
+        several, and an outline in a folder that is called like one of others' images (``elsewhere``) is theirs. Without
+        a folder to search, it is a mask beside FLAIR that is called like it, too, or the only one
         beside the only FLAIR, if it is called like nobody else.
 
         Raises
@@ -79,13 +87,14 @@ class OutlineFinder:
             If there is none, or more than one, or the patient has no name.
         """
         name = patient_name(study)
-        named = self._by_name if self.folder is not None else _named(_masks_beside(study), of_folders=False)
+        named = self._by_name if self.folder is not None else _named(dict.fromkeys(_masks_beside(study), ()))
         exact = {_bare(study.name), name} - {""}
         if self.folder is None and isinstance(study.flair, Path):  # no other folder's file of that name can be meant
             exact |= {_bare(stem(place_of(study.flair)))} - {""}
         found: set[Path] = set()
         for names in (exact, {_without_entities(each) for each in exact}):
-            found = found or {path for each in names for path in named.get(each, ()) if self._may_be(path, study)}
+            paths = {path for each in names for path in named.get(each, ()) if self._may_be(path, study)}
+            found = found or {path for path in paths if not elsewhere & set(self._above(path))}
         if not found and self.folder is None:
             found = _only_mask(study)
         if len(found) == 1:
@@ -107,15 +116,19 @@ class OutlineFinder:
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         below = sorted(self.folder.rglob("*")) if self.folder is not None else []
-        return _named([path for path in below if _is_outline(path)], of_folders=True)
+        return _named({path: self._above(path) for path in below if _is_outline(path)})
+
+    def _above(self, path: Path) -> tuple[str, ...]:
+        """Return the names of the folders between the one that is searched and an outline."""
+        return () if self.folder is None else path.relative_to(self.folder).parts[:-1]
 
 
-def _named(paths: list[Path], *, of_folders: bool) -> dict[str, list[Path]]:
-    """Return outlines by all that they may be called after."""
+def _named(paths: Mapping[Path, tuple[str, ...]]) -> dict[str, list[Path]]:
+    """Return outlines by all that they may be called after: themselves, with any number of the folders above."""
     named: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in paths:
+    for path, above in paths.items():
         name = stem(place_of(path))
-        names = [name, f"{path.parent.name}_{name}"] if of_folders else [name]
+        names = ["_".join((*above[start:], name)) for start in range(len(above) + 1)]
         bare = {_bare(without_mask_word(each)) for each in names}
         for each in (bare | {_without_entities(each) for each in bare}) - {""}:
             named[each].append(path)
@@ -138,7 +151,7 @@ def _is_outline(path: Path) -> bool:
     return is_image and may_be_of_tumour(path)
 
 
-def _folders(study: VolumeStudy) -> list[Path]:
+def folders(study: VolumeStudy) -> list[Path]:
     """Return the folders that a study lies in, from the innermost."""
     if isinstance(study.flair, Path):
         return list(whole_path(study.flair).parents)

@@ -16,6 +16,7 @@ from gliomask.errors import DataError
 from gliomask.inference.volume_study import VolumeStudy
 
 _FLAIR = 1
+_CHANGED = 0.05
 _MOST = 0.3
 """Part of what is not black; of the largest tumours of 94 public patients it is 0.04."""
 
@@ -90,8 +91,11 @@ def label(study: VolumeStudy, outline: Path, *, size: int, labels: Sequence[int]
     fit = SquareFit(images.shape[1], images.shape[2], size, pixel)
     rows, columns = fit.pixel_after
     written = fit.masks(masks[ends])
-    if masks.any() and not written.any():
-        said += (f"the outline is too small to be seen in slices of {size} pixels",)
+    millilitres = found.grid.spacing[0] / 1000
+    before = int(masks.sum()) * pixel[0] * pixel[1] * millilitres
+    after = int(written.sum()) * rows * columns * millilitres
+    if abs(after - before) > _CHANGED * before:
+        said += (f"of {before:.2f} ml of tumour {after:.2f} ml are left in slices of {size} pixels",)
     return LabelledSlices(
         images=fit.images(images[ends]),
         masks=written,

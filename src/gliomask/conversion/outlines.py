@@ -33,7 +33,7 @@ def read_outline(
     path
         NIfTI with whole numbers, which by its header may lie on another grid; or a DICOM segmentation of the image.
         Where one of the two headers does not tell its place (no code is positive, or the affine only scales the axes,
-        as ``numpy.eye(4)`` does), both have to be of one shape, and lie on one grid.
+        as ``numpy.eye(4)`` does, and a stack of SimpleITK's), both have to be of one shape, and lie on one grid.
     labels
         Which numbers, or segments, are tumour; all above 0 if there are none.
     image
@@ -87,17 +87,19 @@ def _moved(path: Path, volume: Volume, flair: Volume, said: list[str]) -> tuple[
         for array, each in ((volume.array, volume), (moved, flair))
     )
     text = "the outline lies on another grid than FLAIR and was brought to it"
+    if volume.array.shape == flair.array.shape:
+        text += "; it has as many voxels as FLAIR: check that its header is right"
     if abs(after - before) > _CHANGED * before:
         text += f"; of {before:.2f} ml it has become {after:.2f} ml"
     return moved, (*said, text)
 
 
 def _is_placed(image: NiftiImage | DicomImage) -> bool:
-    """Tell whether a header tells where the image lies; an affine that only scales the axes is that of a stack."""
+    """Tell whether a header tells where the image lies; one that only scales or mirrors axes is that of a stack."""
     if isinstance(image, DicomImage):
         return True
     affine = image.volume.affine
-    scales_alone = np.array_equal(affine, np.diag(np.abs(np.diag(affine))))
+    scales_alone = np.array_equal(affine, np.diag(np.diag(affine)))
     return max(int(image.header["sform_code"]), int(image.header["qform_code"])) > 0 and not scales_alone
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gliomask.files import whole_file
 
-_FORMAT = 4  # rises when the index is made or written in another way
+_FORMAT = 5  # rises when the index is made or written in another way
 
 
 def cache_folder() -> Path:

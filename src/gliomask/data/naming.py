@@ -84,16 +84,21 @@ def institution(patient: str) -> str:
 def person(patient: str) -> str:
     """Return who a patient is, which is what the `Patient` column of data.csv holds.
 
-    The first three fields of a TCGA name, ``sub-...`` of BIDS and ``BraTS-GLI-00001`` of ``BraTS-GLI-00001-001``, so
-    that somebody who was scanned twice is one person; any other name whole.
+    The first three fields of a TCGA name, wherever they stand and however they are written, ``sub-...`` of BIDS and
+    ``BraTS-GLI-00001`` of ``BraTS-GLI-00001-001``, so that somebody who was scanned twice is one person; any other name
+    whole.
 
-    >>> person("TCGA_CS_4941_19960909"), person("sub-01_ses-2"), person("BraTS-GLI-00001-001"), person("P_1")
-    ('TCGA_CS_4941', 'sub-01', 'BraTS-GLI-00001', 'P_1')
+    >>> person("TCGA_CS_4941_19960909"), person("tcga-cs-4941 baseline"), person("sub-01_ses-2"), person("P_1")
+    ('TCGA_CS_4941', 'TCGA_CS_4941', 'sub-01', 'P_1')
+    >>> person("BraTS-GLI-00001-001")
+    'BraTS-GLI-00001'
     """
     if (match := _PATIENT_NAME.fullmatch(patient)) is not None:
         return match["case"]
-    other = _OTHER_SCAN.fullmatch(patient)
-    return patient if other is None else other["person"] or other["brats"]
+    if (other := _OTHER_SCAN.fullmatch(patient)) is not None:
+        return other["person"] or other["brats"]
+    barcode = _BARCODE.search(patient)
+    return patient if barcode is None else f"TCGA_{barcode[1]}_{barcode[2]}".upper()
 
 
 def known_as(patient: str) -> frozenset[str]:
@@ -105,7 +110,7 @@ def known_as(patient: str) -> frozenset[str]:
     (['TCGA_CS_4941', 'tcga-cs-4941'], ['TCGA_CS_4941', 'TCGA_CS_4941_FLAIR'])
     """
     found = {f"TCGA_{match[1]}_{match[2]}".upper() for match in _BARCODE.finditer(patient)}
-    return frozenset({person(patient)} | found)
+    return frozenset({person(patient)} | found | (set() if is_tcga(patient) else {patient}))
 
 
 def persons(name: str) -> frozenset[str]:

@@ -13,6 +13,10 @@ _OTHER_WORDS = "brainmask|probability|probabilities|probs|probseg"
 _MASK = re.compile(rf"(.*[_.-])?({_MASK_WORDS}|{_OTHER_WORDS})([_-]?\d+)?", re.IGNORECASE)
 _ENDING = re.compile(rf"[_.-]({_MASK_WORDS}|pred|tumou?r|lesion)([_-]?\d+)?$", re.IGNORECASE)
 _NO_TUMOUR = re.compile(rf"(.*[_.-])?(brain|skull|head|prob)[a-z]*([_.-]({_MASK_WORDS}))?([_-]?\d+)?", re.IGNORECASE)
+_TISSUE = {
+    "gm", "wm", "csf", "aseg", "aparc", "aparcaseg", "tissue", "tissues", "ventricle", "ventricles", "hippocampus",
+    "thalamus", "brainstem", "cerebellum",
+}  # fmt: skip
 
 
 def is_mask(path: Path) -> bool:
@@ -21,8 +25,9 @@ def is_mask(path: Path) -> bool:
 
 
 def may_be_of_tumour(path: Path) -> bool:
-    """Tell by its name whether a mask may be one of a tumour: none of a brain, and no probabilities."""
-    return _NO_TUMOUR.fullmatch(stem(place_of(path))) is None
+    """Tell by its name whether a mask may be one of a tumour: none of brain or tissue, and no probabilities."""
+    name = stem(place_of(path))
+    return _NO_TUMOUR.fullmatch(name) is None and not _TISSUE & set(re.split("[^a-z0-9]+", name.lower()))
 
 
 def without_mask_word(name: str) -> str:

@@ -128,6 +128,16 @@ class VolumeStudy:
             digest.update(_content(source, self.series, only=only).encode() + b"\n")
         return digest.hexdigest()
 
+    def flair_fingerprint(self) -> str:
+        """Return a SHA-256 over the content of FLAIR's files alone, however it was chosen.
+
+        Raises
+        ------
+        DataError
+            As `fingerprint`.
+        """
+        return hashlib.sha256(_content(self.flair, self.series, only=False).encode()).hexdigest()
+
     def _t1(self) -> tuple[Source | None, Source | None, tuple[str, ...]]:
         """Return T1 before and after contrast: what was named, or what is found beside a FLAIR series."""
         if isinstance(self.flair, Path) or self.pre is not None or self.post is not None:

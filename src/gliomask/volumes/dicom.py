@@ -24,10 +24,18 @@ from gliomask.volumes.volume import Plane, Volume, check_spacing
 _SERIES = "an MR series of evenly spaced, parallel slices"
 _FLAIR = re.compile(r"flair|dark ?fluid|tirm|fluid att")
 _T1 = re.compile(r"\bt1")  # "T1 FLAIR" is a T1-weighted sequence
-_T1_ALONE = re.compile(r"\bs?t1(w|we|se|tse|gre|fl\w*|fs\w*)?\b|mprage|bravo")
-_COMPUTED = re.compile(r"\b(maps?|rho|sub|subtr\w*|diff|dce|dyn\w*|perf\w*|mip|minip|dixon fat|scout|loc\w*)\b")
-_BEFORE = re.compile(r"\b(pre|nat|native?|without|w o|non? ?con\w*|non? ?gd|ohne|sans|vor)\b")
-_AFTER = re.compile(r"\b(post\w*|gd|gad\w*|ce|contrast|km|with|dotarem|magnevist|multihance|prohance|omniscan)\b")
+_AGENT = r"(c|gd|gad\w*|km|contrast\w*|con|cont)"
+_WITH_CONTRAST = re.compile(rf"(\+|\bw/) ?{_AGENT}\b|\bc ?\+")
+_WITHOUT_CONTRAST = re.compile(
+    rf"\b(without|w/o|wo|no|non|ohne|sans|pre)[ _-]*{_AGENT}\b|\b(without|w/o|wo|ohne|sans)$|\b{_AGENT} ?-(?= |$)"
+)
+_T1_WEIGHTED = re.compile(r"s?t1(w|we|se|tse|fse|gre|fl2d|fl3d|fs)?|mprage|bravo")
+_BEFORE = {"pre", "nativ", "native", "nat", "plain", "unenhanced", "without"}
+_AFTER = {"post", "gd", "gad", "gado", "gadolinium", "ce", "contrast", "postcontrast", "postgd", "postgad", "km", "mdc"}
+_SILENT = re.compile(  # words of a description that change nothing: planes, sequences, coils, sizes
+    r"ax|axial|tra|trans|transverse|sag|sagittal|cor|coronal|obl|oblique|head|brain|routine|se|tse|fse|gre|ir|flair|flash|"
+    r"fl2d|fl3d|spgr|fspgr|mpr|tfe|ffe|fs|fatsat|spir|iso|ns|p\d|\d+d|\d+(mm)?|mm|weighted|irfspgr|hr|thin|stealth"
+)
 _SAME_DIRECTION = 1e-3
 _SAME_PLACE = 1e-3  # mm
 _UNEVEN, _SLIGHTLY_UNEVEN = 0.1, 0.01  # of the distance between slices
@@ -110,20 +118,30 @@ class DicomSeries:
         parts = [re.sub(r"[^a-z0-9]+", " ", part.lower()) for part in words]
         return any(_FLAIR.search(part) and not _T1.search(part) for part in parts)
 
-    def t1(self) -> Literal["before", "after"] | None:
+    def t1(self, *, agent_tells: bool = True) -> Literal["before", "after"] | None:
         """Tell by its description whether it is T1-weighted, before or after contrast; None if it does not tell.
 
-        Something else, and what was computed from several images, is none. Words (``pre``, ``post``, ``gd``, ``+c``,
-        ...) go before the header's contrast agent.
+        It does not where it holds a word that is not known, which may change everything (``map``, ``sub``, ``perf``),
+        or words for both. Words (``pre``, ``post``, ``gd``, ``+c``, ...) go before the contrast agent in the header.
+
+        Parameters
+        ----------
+        agent_tells
+            Whether an agent in the header means that it was given before; it does not where all series name it.
         """
         if not self._is_described:
             return None
-        words = re.sub(r"[^a-z0-9]+", " ", self.description.lower().replace("+", " post ").replace("w/o", "without"))
-        if not _T1_ALONE.search(words) or _COMPUTED.search(words):
+        text = _WITHOUT_CONTRAST.sub(" without ", self.description.lower().strip().replace("fat sat", "fatsat"))
+        words = re.findall(r"[a-z0-9]+|[^a-z0-9 _.,:/()\[\]-]", _WITH_CONTRAST.sub(" post ", text))
+        before, after = (any(word in known for word in words) for known in (_BEFORE, _AFTER))
+        other = [word for word in words if word not in _BEFORE | _AFTER and not _SILENT.fullmatch(word)]
+        weighted = [word for word in other if _T1_WEIGHTED.fullmatch(word)]
+        if not weighted or len(weighted) < len(other) or (before and after):
             return None
-        if _BEFORE.search(words):
-            return "before"
-        return "after" if _AFTER.search(words) or any(frame.has_contrast for frame in self.frames) else "before"
+        if before or after:
+            return "before" if before else "after"
+        has_agent = any(frame.has_contrast for frame in self.frames)
+        return None if has_agent and not agent_tells else "after" if has_agent else "before"
 
     @property
     def _is_described(self) -> bool:
@@ -249,13 +267,16 @@ def choose_t1(
         Before and after contrast: the only one of its kind in FLAIR's plane, else the only one in any; None where there
         is none, or several, of which the remarks tell.
     """
-    frame = flair.frames[0].frame_of_reference
+    frame, named = flair.frames[0].frame_of_reference, any(each.has_contrast for each in flair.frames)
+    kinds = [(one, one.t1(agent_tells=not named)) for one in series if one.frames[0].series != flair.frames[0].series]
     chosen: list[DicomSeries | None] = []
     said = []
     for kind in ("before", "after"):
-        fitting = [one for one in series if one.t1() == kind and one.frames[0].frame_of_reference == frame]
-        fitting = [one for one in fitting if frame is not None and not one.is_flair() and len(one.frames) > 1]
-        alike = [one for one in fitting if one.plane == flair.plane] or fitting
+        fitting = [one for one, its in kinds if its == kind and not one.is_flair() and len(one.frames) > 1]
+        there = [one for one in fitting if frame is not None and one.frames[0].frame_of_reference == frame]
+        if len(there) < len(fitting):
+            said.append(f"T1 {kind} contrast in another frame of reference than FLAIR's is left out")
+        alike = [one for one in there if one.plane == flair.plane] or there
         if len(alike) > 1:
             listed = ", ".join(str(one) for one in alike[:6])
             said.append(f"{len(alike)} T1 series {kind} contrast, of which none is used: {listed}")
