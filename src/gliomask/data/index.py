@@ -300,7 +300,7 @@ def _same_patients(readings: list[_Reading]) -> list[Problem]:
     return [
         Problem(
             str(PurePosixPath(found[0].record.image).parent),
-            f"{len(found)} slice{'s' if len(found) > 1 else ''} with the very image of {earlier}",
+            f"{len(found)} slice{'s' if len(found) > 1 else ''} with the very FLAIR of {earlier}",
             "every patient once, under one name",
             "remove the copy: as two patients they may be trained on and tested on at once",
         )
