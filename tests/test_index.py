@@ -209,7 +209,7 @@ def test_a_patient_under_two_names_is_a_problem(tmp_path: Path) -> None:
     assert build_index(root).problems == ()
     write_image(root / third / f"{third}_3.tif", read_image(root / FIRST / f"{FIRST}_2.tif"))
     index = build_index(root)
-    assert (only(index).path, only(index).found) == (third, f"1 slice with the very FLAIR of {FIRST}")
+    assert (only(index).path, only(index).found) == (third, f"1 slice with the very image of {FIRST}")
     assert index.slice_count == 12
     again = root / FIRST.replace("2000", "2001")  # another scan of the same person, whom no split by patient parts
     shutil.copytree(root / FIRST, again)
@@ -222,7 +222,7 @@ def test_a_patient_under_two_names_is_a_problem(tmp_path: Path) -> None:
     found = {problem.path: problem.found for problem in build_index(root).problems}
     shared = {"P7": other, other: "P7"}  # the earlier by name is the first
     assert {path: told for path, told in found.items() if path != third} in [
-        {path: f"2 slices with the very FLAIR of {shared[path]}"} for path in shared
+        {path: f"2 slices with the very image of {shared[path]}"} for path in shared
     ]
 
 

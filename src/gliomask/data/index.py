@@ -45,14 +45,14 @@ _CURE_ROOT = "give the folder that holds the patient folders (kaggle_3m)"
 class _Reading:
     """One slice as read: its record, the digests of its pixels, and which sequences equal FLAIR in it.
 
-    The digest of FLAIR alone is None if nothing is to be seen in it.
+    The digest of the image alone is None if nothing is to be seen in it.
     """
 
     patient: str
     record: SliceRecord
     digest: str
     copies: frozenset[str]
-    flair_digest: str | None
+    image_digest: str | None
 
 
 def build_index(root: Path, *, use_cache: bool = True, progress: Progress | None = None) -> DatasetIndex:
@@ -212,10 +212,9 @@ def _read_slice(root: Path, files: SliceFiles) -> tuple[_Reading | None, list[Pr
         return None, problems
     record = SliceRecord(files.number, image_path, mask_path, height, width, int(np.count_nonzero(mask)))
     image_digest, mask_digest = (hashlib.sha256(array.data).hexdigest() for array in (image, mask))
-    flair = np.ascontiguousarray(image[..., 1])
     equal = {"pre": (image[..., 0] == image[..., 1]).all(), "post": (image[..., 2] == image[..., 1]).all()}
     copies = frozenset(name for name in equal if equal[name])
-    seen = hashlib.sha256(flair.data).hexdigest() if flair.max() > flair.min() else None
+    seen = image_digest if image.max() > image.min() else None
     return _Reading(files.patient, record, f"{image_digest} {mask_digest}", copies, seen), problems
 
 
@@ -289,18 +288,18 @@ def _of_one_size(readings: list[_Reading]) -> tuple[list[_Reading], list[Problem
 
 
 def _same_patients(readings: list[_Reading]) -> list[Problem]:
-    """Find FLAIR images that two patients share: one of the two is a copy, and a split could part them."""
+    """Find images that two patients share: one of the two is a copy, and a split could part them."""
     first: dict[str, _Reading] = {}
     shared: dict[tuple[str, str], list[_Reading]] = {}
     for reading in readings:
-        if reading.flair_digest is not None:
-            earlier = first.setdefault(reading.flair_digest, reading)
+        if reading.image_digest is not None:
+            earlier = first.setdefault(reading.image_digest, reading)
             if naming.person(earlier.patient) != naming.person(reading.patient):
                 shared.setdefault((earlier.patient, reading.patient), []).append(reading)
     return [
         Problem(
             str(PurePosixPath(found[0].record.image).parent),
-            f"{len(found)} slice{'s' if len(found) > 1 else ''} with the very FLAIR of {earlier}",
+            f"{len(found)} slice{'s' if len(found) > 1 else ''} with the very image of {earlier}",
             "every patient once, under one name",
             "remove the copy: as two patients they may be trained on and tested on at once",
         )
