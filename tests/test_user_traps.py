@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from gliomask.cli.app import main
 from gliomask.data.greyscale import fill_value, oddities, to_uint8
 from gliomask.data.naming import persons
 from gliomask.inference.predictor import Prediction
+from gliomask.reporting import results
 from gliomask.reporting.measures import measure
 from gliomask.volumes.slices import write_image, write_mask
 
@@ -279,8 +283,13 @@ def test_moved_results_are_where_they_are(model: Path, tmp_path: Path, capsys: p
 # --- the table
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_call_leaves_a_table_of_what_is_complete(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    by: signal.Signals,
 ) -> None:
     for name in ("a", "b", "c"):
         write_known_patient(tmp_path / "data", name, FOUND, None)
@@ -289,7 +298,7 @@ def test_an_interrupted_call_leaves_a_table_of_what_is_complete(
     def interrupted(result: dict[str, Any], printer: Any) -> None:
         tell(result, printer)
         if result["study"] == "b":
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), by)
 
     monkeypatch.setattr(command, "_tell", interrupted)
     assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures") == 130
@@ -298,6 +307,30 @@ def test_an_interrupted_call_leaves_a_table_of_what_is_complete(
     complete = sorted(path.parent.name for path in (tmp_path / "out").glob("*/summary.json"))  # c may have been in hand
     assert [(row["study"], row["status"]) for row in rows] == [(name, "done") for name in complete]
     assert complete[:2] == ["a", "b"]
+
+
+def test_what_was_in_hand_when_a_call_was_interrupted_is_in_the_table(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes while the first study is waited for; both in hand are finished before the table is written."""
+    for name in ("a", "b", "c", "d"):
+        write_known_patient(tmp_path / "data", name, FOUND, None)
+    seen = results._seen
+
+    def slow(name: str, predictor: Any) -> bool | None:
+        if name == "a":
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.3)
+        return seen(name, predictor)
+
+    monkeypatch.setattr(results, "_seen", slow)
+    assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures") == 130
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())
+    complete = sorted(path.parent.name for path in (tmp_path / "out").glob("*/summary.json"))
+    assert "a" in complete
+    assert "d" not in complete
+    assert [(row["study"], row["status"]) for row in rows] == [(name, "done") for name in complete]
+    assert not list((tmp_path / "out").glob("*/.unfinished"))
 
 
 def test_failures_alone_are_in_the_table(model: Path, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import tyro
 
@@ -51,6 +53,23 @@ def counter(progress: Progress | None, total: int) -> Callable[[object], None]:
             progress(next(done), total)
 
     return step
+
+
+@contextmanager
+def ends_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM (of a batch system, of a container that stops) end a block as Ctrl-C does: what is done is kept."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Printer:

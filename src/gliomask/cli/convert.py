@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.cli.console import Flag, OutputOptions, Printer, ends_like_ctrl_c, parse
 from gliomask.errors import UsageError
 
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     patients: list[dict[str, Any]] = []
     errors: list[str] = []
     converted = convert_all(found, outlines, options.out, conversion)
-    with printer.progress("converting") as progress, closing(converted):
+    with printer.progress("converting") as progress, closing(converted), ends_like_ctrl_c():
         for outcome in converted:
             if isinstance(outcome, dict):
                 patients.append(outcome)

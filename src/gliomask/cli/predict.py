@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from gliomask.cli.console import Flag, OutputOptions, Printer, parse
+from gliomask.cli.console import Flag, OutputOptions, Printer, ends_like_ctrl_c, parse
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.errors import UsageError
 from gliomask.models.trained import DEFAULT
@@ -94,8 +94,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     results: list[dict[str, Any]] = []
     errors: list[str] = []
-    with printer.progress("predicting") as progress, closing(predict_all(found, predictor, options.out, keep)) as all_:
-        for outcome in all_:
+    predicted = predict_all(found, predictor, options.out, keep)
+    with printer.progress("predicting") as progress, closing(predicted), ends_like_ctrl_c():
+        for outcome in predicted:
             if isinstance(outcome, dict):
                 results.append(outcome)
                 _tell(outcome, printer)

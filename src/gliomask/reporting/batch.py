@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from gliomask.errors import Failure, GliomaskError, failure
 from gliomask.inference.inputs import Inputs
+from gliomask.inference.own_results import read_result
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
@@ -58,16 +60,18 @@ def predict_all(
     trouble = None
     try:
         yield from tuple(failures)
-        for study, result in _in_hand(found, predictor, out, keep):
-            try:
-                results.append(result.result())
-            except (GliomaskError, OSError, MemoryError) as error:
-                failures.append(failure(study.name, error, out))
-                yield failures[-1]
-            else:
-                yield results[-1]
+        with closing(_in_hand(found, predictor, out, keep)) as hand:  # ends before the table is written
+            for study, result in hand:
+                try:
+                    results.append(result.result())
+                except (GliomaskError, OSError, MemoryError) as error:
+                    failures.append(failure(study.name, error, out))
+                    yield failures[-1]
+                else:
+                    yield results[-1]
     finally:
-        if results or (failures and (out / TABLE).is_file()):  # a failure alone begins none
+        done = results or any(read_result(out / study.name) for study in found.studies)  # in hand when broken off
+        if done or (failures and (out / TABLE).is_file()):  # a failure alone begins none
             try:
                 write_table(out, results, failures)
             except OSError as error:
@@ -80,7 +84,7 @@ def predict_all(
 
 def _in_hand(
     found: Inputs, predictor: Predictor, out: Path, keep: Keep
-) -> Iterator[tuple[Study | VolumeStudy, Future[dict[str, Any]]]]:
+) -> Generator[tuple[Study | VolumeStudy, Future[dict[str, Any]]]]:
     """Yield each study with its result to come; while the network is busy with one, another is read or written."""
     waiting: deque[tuple[Study | VolumeStudy, Future[dict[str, Any]]]] = deque()
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="predict")
