@@ -1,10 +1,8 @@
-"""`gliomask convert`: what is written is what was drawn, where it was drawn, and nobody's files are lost."""
+"""`gliomask convert`: what is written is what was drawn, where it was drawn, and nothing is lost."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import shutil
 from itertools import permutations, product
 from pathlib import Path
@@ -18,87 +16,15 @@ from numpy.typing import NDArray
 from builders import write_known_model, write_patient
 from dicom_builders import write_series
 from gliomask.cli.app import main
-from gliomask.config import SplitConfig
 from gliomask.conversion.convert import Conversion, convert_all
-from gliomask.conversion.finder import OutlineFinder, patient_name
-from gliomask.data.cache import read_patient
-from gliomask.data.index import build_index
-from gliomask.data.naming import person
-from gliomask.data.split import make_split
+from gliomask.conversion.finder import OutlineFinder
 from gliomask.errors import Failure
-from gliomask.evaluation.evaluate import evaluate
 from gliomask.inference.inputs import Inputs, find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.inference.volume_study import VolumeStudy
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.dicom_seg import write_dicom_seg
-from gliomask.volumes.slices import read_image, read_mask
-
-SIDE = 32
-HEAD, TUMOUR = 60, 250
-STEPS = (5.0, 5.0, 6.0)
-
-
-def scan(seed: int = 0) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Return (32, 32, 6) values with axes R, A, S, and labels 1 and 4; nothing of it is symmetrical."""
-    values, labels = np.zeros((SIDE, SIDE, 6), np.int16), np.zeros((SIDE, SIDE, 6), np.uint8)
-    values[2:30, 3:29, :] = HEAD + np.random.default_rng(seed).integers(0, 9, (28, 26, 6))
-    labels[5:14, 8:25, 1:4] = 1
-    labels[14:20, 8:12, 2:4] = 4
-    values[labels > 0] = TUMOUR
-    return values, labels
-
-
-def axial(array: NDArray[Any]) -> NDArray[Any]:
-    """Bring R, A, S to slices upwards, rows from front to back, columns from the patient's right to the left."""
-    return array.transpose(2, 1, 0)[:, ::-1, ::-1]
-
-
-def turned(array: NDArray[Any], axes: tuple[int, ...], signs: tuple[int, ...]) -> Any:
-    """Return an array of R, A, S with its axes in another order and direction, and the affine that says so."""
-    affine, moved = np.diag([0.0, 0.0, 0.0, 1.0]), array.transpose(axes)
-    for place, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
-        affine[axis, place] = sign * STEPS[axis]
-        affine[axis, 3] = -80.0 if sign > 0 else -80.0 + STEPS[axis] * (moved.shape[place] - 1)
-        moved = moved if sign > 0 else np.flip(moved, place)
-    return np.ascontiguousarray(moved), affine
-
-
-def save(path: Path, array: NDArray[Any], affine: Any = None, *, placed: bool = True) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = turned(array, (0, 1, 2), (1, 1, 1))[1] if affine is None else affine
-    image: Any = nibabel.Nifti1Image(array, affine)  # type: ignore[no-untyped-call]
-    if not placed:
-        image.set_qform(None, 0)
-        image.set_sform(None, 0)
-    nibabel.save(image, path)
-    return path
-
-
-def write_pair(folder: Path, name: str = "P1", seed: int = 0) -> Path:
-    """Write FLAIR and an outline of a patient as BraTS calls them; return FLAIR."""
-    values, labels = scan(seed)
-    save(folder / f"{name}_seg.nii.gz", labels)
-    return save(folder / f"{name}-t2f.nii.gz", values)
-
-
-def convert(*arguments: str | Path | int) -> int:
-    return main(["convert", *map(str, arguments), "--size", str(SIDE)])
-
-
-def stack(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Read a patient's images and masks by rising number."""
-    count = len(list(folder.glob("*_mask.tif")))
-    names = [folder / f"{folder.name}_{number}" for number in range(1, count + 1)]
-    return (
-        np.stack([read_image(Path(f"{name}.tif")) for name in names]),
-        np.stack([read_mask(Path(f"{name}_mask.tif")) for name in names]),
-    )
-
-
-def rows(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "volumes.csv").open(newline="") as file:
-        return {row["patient"]: row for row in csv.DictReader(file)}
+from volume_pairs import HEAD, SIDE, STEPS, TUMOUR, axial, convert, moved, rows, save, scan, stack, turned, write_pair
 
 
 @pytest.mark.parametrize(("axes", "signs"), [*product(permutations(range(3)), product((1, -1), repeat=3))])
@@ -248,62 +174,6 @@ def test_what_is_lost_in_small_slices_is_told(tmp_path: Path, capsys: pytest.Cap
     assert "of 2.40 ml of tumour 1.20 ml are left in slices of 32 pixels" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["sub-1_label-CSF_mask", "sub-1_desc-aparcaseg_dseg", "sub-1_label-GM_probseg"])
-def test_masks_of_tissue_are_no_outlines(tmp_path: Path, name: str) -> None:
-    save(tmp_path / "sub-1_FLAIR.nii", scan()[0])
-    save(tmp_path / "masks" / f"{name}.nii", scan()[1])
-    assert convert(tmp_path / "sub-1_FLAIR.nii", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
-
-
-def test_outlines_of_other_sites_are_not_taken(tmp_path: Path) -> None:
-    for seed, place in enumerate(("siteA/P1", "siteB/P2")):
-        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
-    for place in ("siteB/P1", "siteB/P2"):
-        save(tmp_path / "lab" / place / "seg.nii", scan()[1])
-    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 1
-    assert sorted(rows(tmp_path / "out")) == ["P2"]
-
-
-def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> None:
-    for seed, place in enumerate(("siteA/P1", "siteA/P2", "siteB/P1")):
-        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
-        save(tmp_path / "lab" / place / "mask.nii", scan()[1] * (scan()[1] == (1 if seed else 4)))
-    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 0
-    masks = {path.name: stack(path)[1] for path in (tmp_path / "out").iterdir() if path.is_dir()}
-    assert sorted(masks) == ["P2", "siteA_P1", "siteB_P1"] or sorted(masks) == ["siteA_P1", "siteA_P2", "siteB_P1"]
-    assert np.array_equal(masks["siteA_P1"], axial(scan()[1]) == 4)
-    assert np.array_equal(masks["siteB_P1"], axial(scan()[1]) == 1)
-
-
-@pytest.mark.parametrize(
-    ("places", "names", "persons"),
-    [
-        (("TCGA-CS-4941/1996", "TCGA-CS-4941/1998"), ("TCGA-CS-4941_1996", "TCGA-CS-4941_1998"), {"TCGA_CS_4941"}),
-        (("sub-02/ses-8", "sub-02/ses-9"), ("sub-02_ses-8", "sub-02_ses-9"), {"sub-02"}),
-        (("P1/visit1", "P2/visit1"), ("P1_visit1", "P2_visit1"), {"P1_visit1", "P2_visit1"}),
-        (("P1/20010102",), ("P1_20010102",), {"P1_20010102"}),
-    ],
-)
-def test_who_it_is_stands_in_the_name_of_a_visit(
-    tmp_path: Path, places: tuple[str, ...], names: tuple[str, ...], persons: set[str]
-) -> None:
-    for seed, place in enumerate(places):
-        save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
-        save(tmp_path / "in" / place / "mask.nii", scan()[1])
-    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
-    assert tuple(sorted(rows(tmp_path / "out"))) == names
-    assert {person(name) for name in names} == persons
-
-
-def test_one_flair_is_one_patient_whatever_lies_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_pair(tmp_path / "a", "BraTS-GLI-00003-000")
-    shutil.copy(tmp_path / "a" / "BraTS-GLI-00003-000-t2f.nii.gz", tmp_path / "patient7_flair.nii.gz")
-    save(tmp_path / "patient7_t1.nii.gz", scan(5)[0])
-    save(tmp_path / "patient7_seg.nii.gz", scan()[1])
-    assert convert(tmp_path, "--out", tmp_path / "out") == 1
-    assert "the same volume as that of" in capsys.readouterr().err
-
-
 def test_what_is_lost_on_the_way_to_flair_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a slice five times as thick as those of the outline at least half has to be tumour."""
     values, _ = scan()
@@ -361,53 +231,6 @@ def test_what_is_odd_about_the_header_of_an_outline_is_told(tmp_path: Path, caps
     assert "NOTE: the outline: the header's two descriptions of the place in space" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("flairs", "outline", "owner"),
-    [
-        (("sub-01_run-1_FLAIR", "sub-01_run-2_FLAIR"), "sub-01_run-1_label-lesion_mask", "sub-01_run-1"),
-        (("S1_flair", "S1_roi_flair"), "S1_seg", "S1"),
-        (("PA_flair", "PAT2_flair"), "PAT2_seg", "PAT2"),
-        (("Zoé_flair", "Zoë_flair"), "Zoë_mask", "Zoë"),
-        (("P1_flair", "P10_flair"), "P10-label", "P10"),
-    ],
-)
-def test_an_outline_of_somebody_with_a_name_nearly_alike_is_not_taken(
-    tmp_path: Path, flairs: tuple[str, str], outline: str, owner: str
-) -> None:
-    for seed, name in enumerate(flairs):
-        save(tmp_path / "images" / f"{name}.nii.gz", scan(seed)[0])
-    save(tmp_path / "masks" / f"{outline}.nii.gz", scan()[1])
-    shutil.copytree(tmp_path / "images", tmp_path / "together")
-    shutil.copy(tmp_path / "masks" / f"{outline}.nii.gz", tmp_path / "together")
-    for number, more in enumerate([(tmp_path / "images", "--masks", tmp_path / "masks"), (tmp_path / "together",)]):
-        assert convert(*more, "--out", tmp_path / str(number)) == 1
-        assert sorted(rows(tmp_path / str(number))) == [owner]
-
-
-def test_a_lone_mask_of_somebody_else_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(tmp_path / "P001_flair.nii", scan()[0])
-    save(tmp_path / "P002_seg.nii", scan()[1])
-    assert convert(tmp_path, "--out", tmp_path / "out") == 1
-    assert "no outline of P001; expected P001_seg.nii.gz" in capsys.readouterr().err
-
-
-def test_outlines_in_their_own_folder_may_be_called_exactly_as_flair(tmp_path: Path) -> None:
-    save(tmp_path / "images" / "P1_flair.nii", scan()[0])
-    save(tmp_path / "masks" / "P1_flair.nii", scan()[1])
-    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
-    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) > 0)
-
-
-@pytest.mark.parametrize("sites", [("",), ("siteA", "siteB")])
-def test_a_patient_is_called_after_the_first_folder_that_is_somebodys(tmp_path: Path, sites: tuple[str, ...]) -> None:
-    for seed, site in enumerate(sites):
-        folder = tmp_path / "in" / site / "P1" / "anat"
-        save(folder / "flair.nii", scan(seed)[0])
-        save(folder / "mask.nii", scan(seed)[1])
-    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
-    assert sorted(rows(tmp_path / "out")) == [f"{site}_P1".lstrip("_") for site in sites]
-
-
 def test_a_damaged_patient_is_made_anew_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pair(tmp_path / "in")
     assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
@@ -445,12 +268,6 @@ def test_a_blank_volume_is_refused_and_a_link_to_nowhere_named(
     assert "P2_seg.nii: cannot be read (No such file or directory); expected an outline" in said
 
 
-def moved(millimetres: float) -> NDArray[np.float64]:
-    affine: NDArray[np.float64] = turned(scan()[1], (0, 1, 2), (1, 1, 1))[1]
-    affine[0, 3] += millimetres
-    return affine
-
-
 @pytest.mark.parametrize(
     ("outline", "affine", "said"),
     [
@@ -473,139 +290,6 @@ def test_what_is_no_outline_is_refused(
     assert line.startswith(f"{path}: ")
     assert said in line
     assert [folder.name for folder in sorted((tmp_path / "out").iterdir())] == ["P2", "volumes.csv"]
-
-
-@pytest.mark.parametrize(
-    ("flair", "outline", "patient"),
-    [
-        ("BraTS-GLI-00001-000-t2f.nii.gz", "BraTS-GLI-00001-000-seg.nii.gz", "BraTS-GLI-00001-000"),
-        ("BraTS20_Training_001_flair.nii", "BraTS20_Training_001_seg.nii", "BraTS20_Training_001"),
-        ("sub-01_ses-2_acq-3d_FLAIR.nii.gz", "sub-01_ses-2_label-lesion_mask.nii.gz", "sub-01_ses-2_acq-3d"),
-        ("case.nii.gz", "case_label.nii.gz", "case"),
-        ("P7/flair.nii.gz", "P7/tumour_seg.nii.gz", "P7"),
-        ("P7/T2_FLAIR.nii.gz", "P7/mask.nii.gz", "P7"),
-        ("brain_001_flair.nii.gz", "brain_001_seg.nii.gz", "brain_001"),
-        ("Forehead-flair.nii", "Forehead-segmentation.nii", "Forehead"),
-        ("UPENN-GBM-00001_11_FLAIR.nii.gz", "UPENN-GBM-00001_11_segm.nii.gz", "UPENN-GBM-00001_11"),
-        ("P8/P8.flair.nii", "P8/P8.seg.nii", "P8"),
-    ],
-)
-def test_the_outline_beside_flair_is_found(tmp_path: Path, flair: str, outline: str, patient: str) -> None:
-    volume = save(tmp_path / flair, scan()[0])
-    expected = save(tmp_path / outline, scan()[1])
-    save(expected.with_name("brain_mask.nii.gz"), scan()[1])
-    save(expected.with_name("flair_brain_mask.nii.gz"), scan()[1])
-    save(expected.with_name("t1_seg_probabilities.nii.gz"), scan()[1])
-    save(expected.with_name("._flair.nii.gz"), scan()[0])  # as macOS leaves them
-    (study,) = find_inputs([volume.parent]).studies
-    assert isinstance(study, VolumeStudy)
-    assert patient_name(study) == patient
-    assert OutlineFinder().of(study) == expected
-
-
-def test_outlines_in_a_folder_of_their_own_go_by_the_name_of_the_patient(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Also those that `predict` wrote and somebody corrected; P1 is not P10."""
-    for number, name in enumerate(("P1", "P10", "P2", "P3")):
-        save(tmp_path / "images" / f"{name}_flair.nii", scan(number)[0])
-    save(tmp_path / "masks" / "P10.nii.gz", scan()[1])
-    save(tmp_path / "masks" / "deeper" / "P1_flair" / "P1_flair_mask.nii.gz", scan()[1] * (scan()[1] == 1))
-    save(tmp_path / "masks" / "P3.nii.gz", scan()[1])
-    save(tmp_path / "masks" / "P3_pred.nii", scan()[1])
-    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
-    said = capsys.readouterr()
-    assert "no outline of P2; expected P2_seg.nii.gz" in said.err
-    assert "2 outlines of P3: P3.nii.gz, P3_pred.nii; expected one" in said.err
-    assert np.array_equal(stack(tmp_path / "out" / "P1")[1], axial(scan()[1]) == 1)
-    assert np.array_equal(stack(tmp_path / "out" / "P10")[1], axial(scan()[1]) > 0)
-    assert convert(tmp_path / "images", "--masks", tmp_path / "nowhere", "--out", tmp_path / "out") == 1
-    assert "nowhere: no such folder; expected a folder of outlines" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("patients", [("P1",), ("P1", "P2")])
-def test_outlines_in_a_tree_like_that_of_the_images_are_found(tmp_path: Path, patients: tuple[str, ...]) -> None:
-    for seed, name in enumerate(patients):
-        values, labels = scan(seed)
-        save(tmp_path / "images" / name / "flair.nii", values)
-        save(tmp_path / "masks" / name / ("flair_seg.nii" if seed else "tumour.nii"), labels * (labels == (4, 1)[seed]))
-    save(tmp_path / "masks" / "P9" / "flair_seg.nii", scan()[1])
-    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
-    for seed, name in enumerate(patients):
-        assert np.array_equal(stack(tmp_path / "out" / name)[1], axial(scan()[1]) == (4, 1)[seed])
-
-
-def test_patients_of_one_name_in_two_folders_have_the_outlines_beside_them(tmp_path: Path) -> None:
-    for seed, place in enumerate(("A/P1", "A/P2", "B/P1", "B/P2")):
-        values, labels = scan(seed)
-        save(tmp_path / "in" / f"{place}_flair.nii", values)
-        save(tmp_path / "in" / f"{place}_seg.nii", labels * (labels == (1 if place.startswith("A") else 4)))
-    assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
-    for name, label in (("A_P1", 1), ("A_P2", 1), ("B_P1", 4), ("B_P2", 4)):
-        assert np.array_equal(stack(tmp_path / "out" / name)[1], axial(scan()[1]) == label)
-
-
-def test_an_outline_is_that_of_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for seed, name in enumerate(("P1", "P2")):
-        save(tmp_path / "images" / name / "case.nii", scan(seed)[0])
-    save(tmp_path / "masks" / "case_seg.nii", scan()[1])
-    assert convert(tmp_path / "images", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 1
-    assert capsys.readouterr().err.count("no outline of P") == 2
-    for acquisition in ("2d", "3d"):
-        save(tmp_path / "bids" / f"sub-1_acq-{acquisition}_FLAIR.nii", scan(len(acquisition))[0])
-    path = save(tmp_path / "bids" / "sub-1_dseg.nii", scan()[1])
-    assert convert(tmp_path / "bids", "--out", tmp_path / "out") == 1
-    assert f"{path}: the outline of sub-1_acq-2d and sub-1_acq-3d; expected one for each" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_volume_is_one_patient_also_when_more_folders_give_it_another_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("P1", "P2"):
-        save(tmp_path / name / "case.nii", scan(int(name[1]))[0])
-        save(tmp_path / name / "case_seg.nii", scan()[1])
-    assert convert(tmp_path / "P1", "--out", tmp_path / "out") == 0
-    assert convert(tmp_path / "P1", tmp_path / "P2", "--out", tmp_path / "out") == 1
-    assert "P1_case: the same volume as that of case; expected every patient once" in capsys.readouterr().err
-    assert sorted(rows(tmp_path / "out")) == ["P2_case", "case"]
-
-
-@pytest.mark.parametrize("name", [".hidden", "LICENSE", os.fsdecode(b"\xff1")])
-def test_a_patient_without_a_name_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    write_pair(tmp_path / "in")
-    odd = save(tmp_path / "in" / name / "flair.nii", scan(2)[0])
-    save(odd.with_name("mask.nii"), scan()[1])
-    assert convert(tmp_path / "in" / "P1-t2f.nii.gz", odd, "--out", tmp_path / "out") == 1
-    assert "expected a name in UTF-8 that is none of a README, and without a dot before it" in capsys.readouterr().err
-    assert sorted(rows(tmp_path / "out")) == ["P1"]
-
-
-def test_two_volumes_of_one_patient_are_both_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_pair(tmp_path)
-    save(tmp_path / "P1_flair.nii", scan(1)[0])
-    assert convert(tmp_path, "--out", tmp_path / "out") == 1
-    assert "P1-t2f and P1_flair: volumes of one patient, P1; expected one" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_dicom_takes_its_outline_by_name(tmp_path: Path) -> None:
-    values, labels = scan()
-    write_series(tmp_path / "P5", values, turned(values, (0, 1, 2), (1, 1, 1))[1], SeriesDescription="AX T2 FLAIR")
-    save(tmp_path / "masks" / "P5_seg.nii.gz", *turned(labels, (2, 0, 1), (-1, 1, -1)))
-    found = find_inputs(tmp_path / "P5")
-    (result,) = convert_all(found, OutlineFinder(str(tmp_path / "masks")), str(tmp_path / "out"), Conversion(SIDE))
-    assert isinstance(result, dict)
-    assert (result["patient"], result["tumour_slices"]) == ("P5", 3)
-    assert np.array_equal(stack(tmp_path / "out" / "P5")[1], axial(labels) > 0)
-
-
-def test_a_dicom_patient_is_called_after_a_folder_that_is_somebodys(tmp_path: Path) -> None:
-    values, labels = scan()
-    write_series(tmp_path / "P6" / "DICOM", values, turned(values, (0, 1, 2), (1, 1, 1))[1])
-    save(tmp_path / "masks" / "P6_seg.nii", labels)
-    assert convert(tmp_path / "P6" / "DICOM", "--masks", tmp_path / "masks", "--out", tmp_path / "out") == 0
-    assert sorted(rows(tmp_path / "out")) == ["P6"]
 
 
 @pytest.mark.parametrize("labels", [(), (1,), (3,)])
@@ -746,96 +430,3 @@ def test_machines_get_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (patient,) = said["patients"]
     assert patient["spacing_mm"] == [6.0, 5.0, 5.0]
     assert (patient["slices"], patient["tumour_slices"], patient["sequences"]) == (6, 3, ["flair"])
-
-
-def test_what_is_written_is_indexed_and_scored_in_millimetres(tmp_path: Path) -> None:
-    write_pair(tmp_path)
-    values, labels = scan(3)
-    thick = np.diag([5.0, 5.0, 12.0, 1.0])
-    save(tmp_path / "P2_flair.nii", values, thick)
-    save(tmp_path / "P2_seg.nii", labels, thick)
-    assert convert(tmp_path, "--out", tmp_path / "out") == 0
-    index = build_index(tmp_path / "out")
-    assert not index.problems
-    assert [patient.spacing for patient in index.patients] == [(6.0, 5.0, 5.0), (12.0, 5.0, 5.0)]
-    assert build_index(tmp_path / "out").patients == index.patients  # from the cache
-    predictor = Predictor.load(write_known_model(tmp_path / "model", cut=150.0))
-    found = evaluate(predictor, index)
-    assert found.unit == "mm"
-    assert found.patients["spacing"].tolist() == ["6 x 5 x 5", "12 x 5 x 5"]
-    images, truth = read_patient(index.root, index.patients[0])
-    assert images.shape == (6, SIDE, SIDE, 3)
-    assert np.array_equal(truth, axial(labels) > 0)
-    shutil.copytree(tmp_path / "out", tmp_path / "copy")
-    (tmp_path / "copy" / "volumes.csv").unlink()
-    assert evaluate(predictor, build_index(tmp_path / "copy")).unit == "pixels"
-
-
-@pytest.mark.parametrize(
-    ("table", "found"),
-    [
-        ("patient,slices_mm,rows_mm\nP1,1,1\n", "a table without the column columns_mm"),
-        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,0,1\n", "distances ['1', '0', '1'] of P1"),
-        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,inf,1\n", "distances ['1', 'inf', '1'] of P1"),
-        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,1\n", "distances ['1', '1', None] of P1"),
-        ("patient,slices_mm,rows_mm,columns_mm\nP1,1,1,1\nP1,1,1,2\n", "a patient with two rows"),
-        ('patient,slices_mm,rows_mm,columns_mm\n"P1,1,1,1\n', "an unreadable table"),
-    ],
-)
-def test_a_table_of_distances_with_a_fault_is_a_problem_and_counts_for_nothing(
-    tmp_path: Path, table: str, found: str
-) -> None:
-    write_patient(tmp_path, "P1")
-    (tmp_path / "volumes.csv").write_text(table)
-    index = build_index(tmp_path)
-    (problem,) = index.problems
-    assert problem.path == "volumes.csv"
-    assert found in problem.found
-    assert index.patients[0].spacing is None
-
-
-def test_tables_of_several_folders_are_one(tmp_path: Path) -> None:
-    for name in ("P1", "P2"):
-        write_patient(tmp_path / "in" / f"with {name}", name)
-        table = f"patient,slices_mm,rows_mm,columns_mm\n{name},5,1,1\n"
-        (tmp_path / "in" / f"with {name}" / "volumes.csv").write_text(table)
-    index = build_index(tmp_path / "in")
-    assert not index.problems
-    assert [patient.spacing for patient in index.patients] == [(5.0, 1.0, 1.0)] * 2
-    (tmp_path / "in" / "with P1" / "volumes.csv").write_text(table.replace("5,1", "4,1"))
-    index = build_index(tmp_path / "in")
-    assert "other distances of P2" in index.problems[0].found
-    assert {patient.spacing for patient in index.patients} == {None}
-
-
-def test_a_patient_without_a_row_is_told(tmp_path: Path) -> None:
-    for name in ("P1", "P2"):
-        write_patient(tmp_path, name)
-    (tmp_path / "volumes.csv").write_text("patient,slices_mm,rows_mm,columns_mm\nP1,5,1,1\n")
-    (problem,) = build_index(tmp_path).problems
-    assert problem.found == "no row of P2: distances are in pixels for all"
-
-
-def test_the_table_beside_the_folder_of_one_patient_counts(tmp_path: Path) -> None:
-    write_patient(tmp_path, "P1")
-    (tmp_path / "volumes.csv").write_text("patient,slices_mm,rows_mm,columns_mm,more\nP1,3,2,1,x\nP2,1,1,1,y\n")
-    assert build_index(tmp_path / "P1").patients[0].spacing == (3.0, 2.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("scans", "other"),
-    [
-        (("sub-01_ses-1", "sub-01_ses-2", "sub-01_acq-3d"), "sub-011"),
-        (("dsA_sub-01_ses-1", "dsA_sub-01_ses-2_anat_sub-01_ses-2"), "dsB_sub-01_ses-1"),
-        (("BraTS-GLI-00001-000", "BraTS-GLI-00001-101"), "BraTS-GLI-00002-000"),
-    ],
-)
-def test_scans_of_one_person_are_never_parted(tmp_path: Path, scans: tuple[str, ...], other: str) -> None:
-    for name in (*scans, other, *(f"X{number}" for number in range(9))):
-        write_patient(tmp_path, name)
-    index = build_index(tmp_path)
-    for seed in range(8):
-        split = make_split(index, SplitConfig(split_seed=seed))
-        where = {part for part, names in split.parts.items() if set(names) & set(scans)}
-        assert len(where) == 1
-        assert set(scans) <= set(split.parts[where.pop()])
