@@ -298,6 +298,8 @@ def test_an_interrupted_call_leaves_a_table_of_what_is_complete(
     def interrupted(result: dict[str, Any], printer: Any) -> None:
         tell(result, printer)
         if result["study"] == "b":
+            if by == signal.SIGINT:  # what Python makes of it, unless whoever started it has it ignored
+                raise KeyboardInterrupt
             os.kill(os.getpid(), by)
 
     monkeypatch.setattr(command, "_tell", interrupted)
