@@ -341,7 +341,7 @@ def test_t1_of_a_study_is_the_only_one_of_its_kind(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert (before.description, after.description) == ("Ax T1", "Sag T1 post")
-    assert said == ("T1 after contrast in another frame of reference than FLAIR's is left out",)
+    assert said == ("T1 after contrast that does not share FLAIR's frame of reference is left out",)
     write_series(tmp_path / "6", values(), AFFINE, series=6, SeriesDescription="Ax T1 SE")
     before, after, said = choose_t1(find_series(tmp_path), flair)
     assert before is None

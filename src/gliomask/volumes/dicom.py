@@ -127,7 +127,7 @@ class DicomSeries:
         Parameters
         ----------
         agent_tells
-            Whether an agent in the header means that it was given before; it does not where all series name it.
+            Whether an agent in the header means that it was given before; it does not where FLAIR names it, too.
         """
         if not self._is_described:
             return None
@@ -275,7 +275,7 @@ def choose_t1(
         fitting = [one for one, its in kinds if its == kind and not one.is_flair() and len(one.frames) > 1]
         there = [one for one in fitting if frame is not None and one.frames[0].frame_of_reference == frame]
         if len(there) < len(fitting):
-            said.append(f"T1 {kind} contrast in another frame of reference than FLAIR's is left out")
+            said.append(f"T1 {kind} contrast that does not share FLAIR's frame of reference is left out")
         alike = [one for one in there if one.plane == flair.plane] or there
         if len(alike) > 1:
             listed = ", ".join(str(one) for one in alike[:6])
