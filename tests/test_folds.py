@@ -21,6 +21,7 @@ from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError, SplitMismatchError, UsageError
 from gliomask.models.contract import ModelContract, read_contract, write_contract
 from gliomask.models.registry import build_model
+from gliomask.share import Share
 from gliomask.training import beginning as beginning_module
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
@@ -287,6 +288,43 @@ def test_precision_is_measured_once_for_all_folds(
     config = replace(folds_config(epochs=1), hardware=HardwareConfig(accelerator="cpu", precision="auto"))
     runs = fit_folds(index, config, CrossValidation(tmp_path / "run"), QUIET)
     assert len({run.config().hardware.precision for run in runs}) == 1
+
+
+def test_parts_on_several_machines_make_the_same_folds(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path
+) -> None:
+    folder = CrossValidation(tmp_path / "parts")
+    made = [fit_folds(index, folds_config(), folder, QUIET, Share(number, 2)) for number in (2, 1)]
+    assert [[run.path.name for run in runs] for runs in made] == [["fold1"], ["fold0", "fold2"]]
+    assert all(same_run(one, other) for one, other in zip(undisturbed.runs(), folder.runs(), strict=True))
+    folder.check(index)
+    with pytest.raises(UsageError, match="holds folds already; use --resume"):
+        fit_folds(index, folds_config(), folder, QUIET, Share(2, 2))
+
+
+def test_a_part_goes_on_with_its_own_folds(copied: CrossValidation, index: DatasetIndex) -> None:
+    runs = fit_folds(index, resumed_folds(copied, 3), copied, RESUME, Share(2, 3))
+    assert [run.path.name for run in runs] == ["fold1"]
+    assert [len(run.metrics()) for run in copied.runs()] == [2, 3, 2]
+
+
+def test_parts_with_other_settings_or_data_are_refused(
+    undisturbed: CrossValidation, index: DatasetIndex, tmp_path: Path
+) -> None:
+    folder = CrossValidation(tmp_path / "parts")
+    folder.begin(index, folds_config())
+    before = folder.record_file.read_bytes()
+    with pytest.raises(UsageError, match="started with other settings; expected the same for all parts"):
+        fit_folds(index, folds_config(epochs=9), folder, QUIET, Share(1, 3))
+    with pytest.raises(SplitMismatchError, match="which the folds were made for"):
+        fit_folds(tiny_index(tmp_path / "other", patients=6), folds_config(), folder, QUIET, Share(1, 3))
+    with pytest.raises(UsageError, match="part 1/4 of 3 folds"):
+        fit_folds(index, folds_config(), folder, QUIET, Share(1, 4))
+    assert not folder.run(0).path.exists()
+    other_machine = replace(folds_config(), hardware=replace(folds_config().hardware, micro_batch=1))
+    assert other_machine.hardware != folds_config().hardware
+    fit_folds(index, other_machine, folder, QUIET, Share(1, 3))
+    assert folder.record_file.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {"epochs": 3}}', '{"settings": {}}'])

@@ -497,3 +497,13 @@ def test_slices_are_found_as_before(tmp_path: Path) -> None:
     empty.mkdir()
     (error,) = find_inputs([empty]).errors
     assert "no slices (TIFF, PNG), NIfTI or DICOM in it" in str(error)
+
+
+def test_what_is_called_zip_and_is_none_is_told(tmp_path: Path) -> None:
+    write_image(tmp_path / "case.png", make_slice(0))
+    (tmp_path / "lost.zip").write_bytes(bytes(1000))
+    found = find_inputs(tmp_path)
+    assert [study.name for study in found.studies] == ["case"]
+    assert [str(error) for error in found.errors] == [
+        f"{tmp_path}/lost.zip: no zip, whatever its name says; expected a zip of MR images in DICOM; copy it again"
+    ]

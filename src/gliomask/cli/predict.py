@@ -15,6 +15,7 @@ from gliomask.cli.console import Flag, OutputOptions, Printer, ends_like_ctrl_c,
 from gliomask.config import DeviceName, EngineName, PredictionPrecision
 from gliomask.errors import UsageError
 from gliomask.models.trained import DEFAULT
+from gliomask.share import ALL, Share
 
 if TYPE_CHECKING:
     from gliomask.inference.inputs import Inputs
@@ -65,12 +66,16 @@ class PredictOptions(OutputOptions):
     """Draw three planes through the tumour of each study."""
     overwrite: Flag = False
     """Predict studies that are done already once more, and replace their results."""
+    part: str = "1/1"
+    """K/N: of all studies that are found every N-th, from the K-th on. Calls with the other parts, on other machines,
+    may have the same --out."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; a study that cannot be read is reported and the others go on (exit status 1)."""
     options = parse(PredictOptions, "predict", arguments)
     _check(options)
+    part = Share.read(options.part)
     from gliomask.inference.predictor import Predictor
     from gliomask.reporting.batch import predict_all
     from gliomask.reporting.loaded import Keep
@@ -94,7 +99,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     results: list[dict[str, Any]] = []
     errors: list[str] = []
-    predicted = predict_all(found, predictor, options.out, keep)
+    predicted, mine = predict_all(found, predictor, options.out, keep, part), found.mine(part)
+    if part != ALL:
+        printer.line(f"part {part}: {len(mine.studies)} of {len(found.studies)} studies")
     with printer.progress("predicting") as progress, closing(predicted), ends_like_ctrl_c():
         for outcome in predicted:
             if isinstance(outcome, dict):
@@ -104,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
                 errors.append(outcome.reason)
                 printer.error(outcome.reason)
             if progress is not None:
-                progress(len(results) + len(errors), len(found.studies) + len(found.errors))
+                progress(len(results) + len(errors), len(mine.studies) + len(mine.errors))
     if predictor.mirrored_seconds:
         spent, cost = time.perf_counter() - start, predictor.mirrored_seconds
         printer.line(f"--flips: the mirrored slices took {cost:.1f} of {spent:.1f} s")

@@ -13,6 +13,7 @@ import tyro
 from gliomask.cli.console import Flag, OutputOptions, Printer, parse
 from gliomask.config import RECIPES, TAKEN, ModelConfig, TrainConfig, from_dict, load_config, load_settings, to_dict
 from gliomask.errors import UsageError
+from gliomask.share import ALL, Share
 from gliomask.training.environment import is_main_process
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class TrainOptions(OutputOptions):
     """Start from the settings in this JSON or YAML file (a run's config.json, say) instead of a recipe."""
     resume: Flag = False
     """Go on with the run (or the folds) of this name, with its own settings; only --epochs may be raised."""
+    part: str = "1/1"
+    """K/N, with --folds: every N-th fold, from the K-th on. The other parts may be trained on other machines at the
+    same time, into the same --runs and --name."""
     fast_dev_run: Flag = False
     """One batch of training and of validation, then export: to see that everything works."""
     print_config: Flag = False
@@ -74,12 +78,15 @@ def _train(options: TrainOptions, printer: Printer, folder: Path) -> int:
     from gliomask.training.fit import FitOptions, fit, resumed_config
     from gliomask.training.run_folder import RunFolder
 
+    config, part = options.settings, Share.read(options.part)
+    all_folds = config.split.split == "fold" and config.split.fold == -1
+    if part != ALL and not all_folds:
+        raise UsageError(f"--part {part} is of the folds of a cross-validation; expected --folds, or no --part")
     printer.log_to_screen()
     index = printer.read_index(options.data)
-    config = options.settings
     printer.line(f"{config.model.model}, recipe {config.recipe}, split by {config.split.split}, into {folder}")
     how = FitOptions(options.resume, options.fast_dev_run, progress=not (options.quiet or options.json))
-    if config.split.split == "fold" and config.split.fold == -1:
+    if all_folds:
         return _train_folds(options, printer, folder, index, how)
     run = RunFolder(folder)
     if options.resume and run.exists():
@@ -97,9 +104,10 @@ def _train_folds(options: TrainOptions, printer: Printer, folder: Path, index: D
     series, config = CrossValidation(folder), options.settings
     if options.resume and series.exists():
         config = resumed_folds(series, config.optimisation.epochs)
-    runs = fit_folds(index, config, series, how)
-    place = runs[0].path.parent
-    printer.line(f"{len(runs)} folds in {place}; next: gliomask evaluate {options.data} --model {place}")
+    runs = fit_folds(index, config, series, how, Share.read(options.part))
+    place, all_of_them = runs[0].path.parent, config.split.folds
+    following = "next" if len(runs) == all_of_them else f"when all {all_of_them} are there"
+    printer.line(f"{len(runs)} folds in {place}; {following}: gliomask evaluate {options.data} --model {place}")
     printer.result({"run": place, "folds": [run_facts(run) for run in runs]})
     return 0
 

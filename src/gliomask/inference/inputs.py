@@ -17,6 +17,7 @@ from gliomask.inference.own_results import result_finder
 from gliomask.inference.studies import Study, mask_error, named_slices, stacks
 from gliomask.inference.unread import Unread, is_other_image, unread_images
 from gliomask.inference.volume_study import Placed, VolumeStudy
+from gliomask.share import Share
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, is_zip, list_parts
 from gliomask.volumes.dicom_headers import read_headers
@@ -30,6 +31,14 @@ class Inputs:
 
     studies: tuple[Study | VolumeStudy, ...]
     errors: tuple[DataError, ...] = ()
+
+    def mine(self, part: Share) -> Inputs:
+        """Return one part of it."""
+        return Inputs(part.mine(self.studies), part.mine(self.errors))
+
+    def others(self, part: Share) -> Inputs:
+        """Return what the other parts have."""
+        return Inputs(part.others(self.studies), part.others(self.errors))
 
 
 class _Search:
@@ -173,9 +182,12 @@ def _zip(path: Path, search: _Search, *, needed: bool = False) -> Placed:
         parts = list_parts(path)
         found = dicom_studies(path, search.headers(parts), search.series, errors)
         images = sum(is_other_image(part.member) for part in parts)
-        if (needed or images) and not found and len(errors) == before:
+        is_none = not is_zip(path)
+        if (needed or images or is_none) and not found and len(errors) == before:
             said = f"a zip of {images} image(s) that are not DICOM" if images else "a zip without MR images in DICOM"
             cure = "unpack it and give the folder" if images else "check the path"
+            if is_none:
+                said, cure = "no zip, whatever its name says", "copy it again"
             errors.append(DataError(path, said, "a zip of MR images in DICOM", cure))
     except DataError as error:
         errors.append(error)

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gliomask.errors import Failure, GliomaskError, failure
+from gliomask.errors import DataError, Failure, GliomaskError, failure
 from gliomask.inference.inputs import Inputs
 from gliomask.inference.own_results import read_result
 from gliomask.inference.predictor import Predictor
@@ -19,6 +19,7 @@ from gliomask.inference.volume_study import VolumeStudy
 from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep
 from gliomask.reporting.results import predict_study
 from gliomask.reporting.results_table import TABLE, require_own_table, write_table
+from gliomask.share import ALL, Share
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2
@@ -26,9 +27,9 @@ _AT_ONCE = 2
 
 
 def predict_all(
-    found: Inputs, predictor: Predictor, out: Path | str, keep: Keep = MASKS_AND_PICTURES
+    found: Inputs, predictor: Predictor, out: Path | str, keep: Keep = MASKS_AND_PICTURES, part: Share = ALL
 ) -> Generator[dict[str, Any] | Failure]:
-    """Predict everything that was found, as `gliomask predict` does.
+    """Predict everything that was found, or one part of it, as `gliomask predict` does.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ def predict_all(
         end, also of an iteration that was broken off.
     keep
         What to write beside the masks.
+    part
+        What to predict of it; calls with the other parts, on other machines, may write to the same folder at the same
+        time. Each writes the table of all that is there.
 
     Yields
     ------
@@ -53,10 +57,11 @@ def predict_all(
     DataError
         At the first study, if there is a table in the folder that is none of ours.
     """
-    out = Path(out)
+    out, rest, found = Path(out), found.others(part), found.mine(part)
     require_own_table(out)
     results: list[dict[str, Any]] = []
-    failures = [Failure(Path(error.path).name, str(error)) for error in found.errors]
+    failures = [Failure(_name(error), str(error)) for error in found.errors]
+    elsewhere = {study.name for study in rest.studies} | {_name(error) for error in rest.errors}
     trouble = None
     try:
         yield from tuple(failures)
@@ -73,13 +78,17 @@ def predict_all(
         done = results or any(read_result(out / study.name) for study in found.studies)  # in hand when broken off
         if done or (failures and (out / TABLE).is_file()):  # a failure alone begins none
             try:
-                write_table(out, results, failures)
+                write_table(out, results, failures, elsewhere)
             except OSError as error:
                 trouble = failure(str(out), error, out)
                 if error.__context__ is not None:  # broken off: nobody is there to be told
                     _log.warning("%s", trouble.reason)
     if trouble is not None:
         yield trouble
+
+
+def _name(error: DataError) -> str:
+    return Path(error.path).name
 
 
 def _in_hand(

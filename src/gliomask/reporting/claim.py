@@ -1,10 +1,14 @@
-"""One call at a time writes the folder of a study, and the next one knows what it left. Knows no studies or models."""
+"""One call at a time writes the folder of a study, and the next one knows what it left; or the table of all.
+
+Knows no studies or models.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +18,8 @@ from gliomask.inference.own_results import UNFINISHED, read_result
 
 if sys.platform != "win32":
     import fcntl
+
+_PATIENCE = 30.0
 
 
 class Claim:
@@ -71,8 +77,42 @@ def claimed(folder: Path) -> Iterator[Claim]:
     _release(mark, handle)
 
 
+@contextmanager
+def one_at_a_time(mark: Path) -> Iterator[None]:
+    """Keep other calls, also of other machines that share the disk, out of a block that takes moments.
+
+    Parameters
+    ----------
+    mark
+        File to lock, which is there while the block runs. Whoever holds it is waited for, but not longer than half a
+        minute: a call that was stopped in its middle must not stop all others.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + _PATIENCE
+    while (handle := _taken(mark)) is None and time.monotonic() < end:
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            _release(mark, handle)
+
+
 def _opened(mark: Path) -> int:
     """Open the mark of a folder and lock it; the lock ends with the process, however that ends."""
+    if (handle := _taken(mark)) is None:
+        found = "is being written by another call"
+        raise ResultExistsError(mark.parent, found, "one at a time", "wait for it, or choose another --out")
+    return handle
+
+
+def _taken(mark: Path) -> int | None:
+    """Open and lock a mark; None if another call has it."""
     while True:
         handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
         is_mine = _lock(handle)
@@ -80,8 +120,7 @@ def _opened(mark: Path) -> int:
             return handle
         os.close(handle)
         if not is_mine:
-            found = "is being written by another call"
-            raise ResultExistsError(mark.parent, found, "one at a time", "wait for it, or choose another --out")
+            return None
         # another call had it, and removed it before it let go
 
 

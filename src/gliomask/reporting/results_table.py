@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gliomask.errors import DataError, Failure
 from gliomask.files import whole_file
 from gliomask.inference.own_results import SUMMARY, read_result
+from gliomask.reporting.claim import one_at_a_time
 
 TABLE = "summary.csv"
+_LOCK = ".summary.lock"
 _LISTS = ("masks", "files", "warnings", "extras", "sequences")
 
 
@@ -29,8 +31,12 @@ def require_own_table(out: Path) -> None:
             raise DataError(path, "exists already and is no table of results", "a new file", "choose another --out")
 
 
-def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[Failure]) -> None:
-    """Write ``summary.json`` and ``summary.csv`` of all results in a folder by name, those of earlier calls among them.
+def write_table(
+    out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[Failure], elsewhere: Container[str] = ()
+) -> None:
+    """Write ``summary.json`` and ``summary.csv`` of all results in a folder by name, those of other calls among them.
+
+    One call at a time writes them (not on Windows, and not on disks without locks).
 
     Parameters
     ----------
@@ -40,13 +46,26 @@ def write_table(out: Path, results: Sequence[Mapping[str, Any]], failures: Seque
         Summaries of the studies of this call.
     failures
         Of this call. An earlier result of the same name stays, and has a row beside that of the failure.
+    elsewhere
+        Names that are left to other calls: rows of what failed there stay.
     """
+    with one_at_a_time(out / _LOCK):
+        _write(out, _rows(out, results, failures, elsewhere))
+
+
+def _rows(
+    out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[Failure], elsewhere: Container[str]
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"study": each.study, "status": "failed", "error": each.reason} for each in failures]
+    rows += [row for row in _told(out) if row.get("status") == "failed" and row["study"] in elsewhere]
     named = {result["study"] for result in results}
     for result in [*results, *(old for old in _earlier(out) if old["study"] not in named)]:
         values = {key: value for key, value in result.items() if key not in {"study", "skipped"}}
         rows.append({"study": result["study"], "status": "done", "error": None, **values})
-    rows.sort(key=lambda row: str(row["study"]))
+    return sorted(rows, key=lambda row: str(row["study"]))
+
+
+def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with whole_file(out / SUMMARY) as part:
         part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     with (
@@ -64,6 +83,15 @@ def _texts(row: Mapping[str, Any]) -> dict[str, Any]:
     if row.get("spacing_mm"):
         texts["spacing_mm"] = " x ".join(f"{each:g}" for each in row["spacing_mm"])
     return {**row, **texts}
+
+
+def _told(out: Path) -> list[dict[str, Any]]:
+    """Return the rows of the table that is there."""
+    try:
+        rows: list[dict[str, Any]] = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return rows
 
 
 def _earlier(out: Path) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from gliomask.config import SplitKind, TrainConfig
 from gliomask.data.index import DatasetIndex
 from gliomask.data.split import make_split
 from gliomask.errors import UsageError
+from gliomask.share import ALL, Share
 from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.environment import is_main_process
 from gliomask.training.fit import FitOptions, fit_in, is_complete, resumed_config, trial_folder
@@ -26,9 +27,9 @@ LEAK_RUNS: dict[str, SplitKind] = {"by-patient": "leak-by-patient", "by-slice": 
 
 
 def fit_folds(
-    index: DatasetIndex, config: TrainConfig, folder: CrossValidation, options: FitOptions = _AFRESH
+    index: DatasetIndex, config: TrainConfig, folder: CrossValidation, options: FitOptions = _AFRESH, part: Share = ALL
 ) -> list[RunFolder]:
-    """Train every fold of a cross-validation by patient, one after another.
+    """Train the folds of a cross-validation by patient, one after another; all of them, or one part.
 
     Parameters
     ----------
@@ -42,17 +43,20 @@ def fit_folds(
         Where to write.
     options
         How to start; resuming passes over the folds that are complete.
+    part
+        Which folds to train; calls with the other parts, on other machines, may write to the same folder at the same
+        time. A precision that is to be measured is measured by each of them.
 
     Returns
     -------
     list of RunFolder
-        The run of each fold, complete; of a fast dev run, those in the folder ``fast-dev-run``.
+        The run of each of these folds, complete; of a fast dev run, those in the folder ``fast-dev-run``.
 
     Raises
     ------
     UsageError
-        If the split is not by fold, the folder holds a run or a cross-validation that is not to be resumed, or the
-        weights are a cross-validation with another split.
+        If the split is not by fold, the folder holds a run or a cross-validation that is not to be resumed, or one
+        with other settings, or the weights are a cross-validation with another split; or there is no fold in the part.
     SplitMismatchError
         If the cross-validation to resume, or to go on from, was started on other data.
     DataError
@@ -63,6 +67,8 @@ def fit_folds(
     if config.split.split != "fold" or config.split.fold != -1:
         found = f"split {config.split.split}, fold {config.split.fold}"
         raise UsageError(f"{found}; expected split fold, fold -1 (all folds); use fit for a single run")
+    if part.of > config.split.folds:
+        raise UsageError(f"part {part} of {config.split.folds} folds; expected at most a part for each fold")
     if options.fast_dev_run:
         folder = CrossValidation(trial_folder(folder.path, options))
     runs = [folder.run(fold) for fold in range(config.split.folds)]
@@ -72,12 +78,12 @@ def fit_folds(
         for fold, run in enumerate(runs)
     ]
     if is_main_process():  # another process may find what this one has written
-        _require_place(index, folder, options)
+        _require_place(index, folder, options, part.mine(runs))
         if not all(begun):
             _require_beginning(index, config)
         make_split(index, plan[0][1].split)  # nothing is begun that must fail
-        folder.begin(index, config)
-    return fit_series(index, plan, options)
+        _begin(index, config, folder, options, part)
+    return fit_series(index, part.mine(plan), options)
 
 
 def fit_leak(
@@ -216,12 +222,24 @@ def _require_beginning(index: DatasetIndex, config: TrainConfig) -> None:
         raise UsageError(f"{earlier.path} holds folds of another split; expected {expected}")
 
 
-def _require_place(index: DatasetIndex, folder: CrossValidation, options: FitOptions) -> None:
+def _begin(index: DatasetIndex, config: TrainConfig, folder: CrossValidation, options: FitOptions, part: Share) -> None:
+    """Write what all folds have in common, unless the call with another part has done so."""
+    if part == ALL or options.resume or not folder.exists():
+        folder.begin(index, config)
+        return
+    folder.check_data(index)
+    if replace(folder.config(), hardware=config.hardware) != config:
+        raise UsageError(f"{folder.path} was started with other settings; expected the same for all parts")
+
+
+def _require_place(
+    index: DatasetIndex, folder: CrossValidation, options: FitOptions, mine: Sequence[RunFolder]
+) -> None:
     if RunFolder(folder.path).exists():
         raise UsageError(f"{folder.path} holds a single run; choose another --name for the folds")
     if not folder.exists():
         return
-    if not options.resume and any(run.holds_work for run in folder.runs()):
+    if not options.resume and any(run.holds_work for run in mine):
         raise UsageError(f"{folder.path} holds folds already; use --resume to go on with them, or another --name")
     if options.resume:
         folder.check_data(index)
