@@ -18,6 +18,7 @@ from PIL import Image
 from builders import block, flair_of, make_mask, write_known_model, write_known_patient
 from gliomask.cli.app import main
 from gliomask.cli.console import Printer, Progress
+from gliomask.cli.predict import _told
 from gliomask.config import SplitConfig, TrainConfig, save_config
 from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
@@ -245,6 +246,15 @@ def test_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path, caps
     assert said.startswith("case: Not a directory")
     assert f"{tmp_path}/out/case" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"), [(123.44, "123.4 ml"), (1.0, "1.0 ml"), (0.951, "0.95 ml"), (0.0271, "0.027 ml")]
+)
+def test_small_volumes_are_not_told_as_nothing(volume: float, words: str) -> None:
+    told = {"study": "a", "slices": 3, "tumour_voxels": 9, "components": 1, "volume_ml": volume, "dice": None}
+    line = _told({**told, "largest_diameter_mm": 7.2, "folder": "out/a", "skipped": False})
+    assert line == f"a: 3 slices, {words}, largest diameter 7 mm; out/a"
 
 
 # --- evaluate

@@ -403,6 +403,20 @@ def test_damaged_file_spoils_its_folder_alone(tmp_path: Path) -> None:
     assert len(found.studies) == 1
     assert np.array_equal(found.studies[0].read().images[..., 1], axial(0))  # type: ignore[union-attr]
     assert ["damaged" in str(error) or "does not exist" in str(error) for error in found.errors] == [True, True]
+    assert str(found.errors[0]).endswith("; 5 other image(s) of its folder are left out with it")
+
+
+@pytest.mark.parametrize("left", [7, 8])
+def test_a_slice_or_two_of_another_plane_are_no_volume(tmp_path: Path, left: int) -> None:
+    array = np.random.default_rng(0).integers(0, 1000, (32, 32, left)).astype(np.int16)
+    sagittal: Any = affine_of((1, 2, 0), (1, 1, 1), (5.5, 0.5, 0.75))  # the last axis runs from left to right
+    Nifti1Image(array, sagittal).to_filename(tmp_path / "few.nii")  # type: ignore[no-untyped-call]
+    (study,) = volumes(tmp_path / "few.nii")
+    if left == 8:
+        assert study.read().images.shape == (32, 32, 8, 3)
+        return
+    with pytest.raises(DataError, match=r"few.nii: axial slices of 7 x 32 voxels; expected at least 8 x 8; give the"):
+        study.read()
 
 
 @pytest.mark.parametrize("out", [".", "..", "../..", "out", "elsewhere/out"])

@@ -151,6 +151,10 @@ def _tell(result: dict[str, Any], printer: Printer) -> None:
         printer.line(f"  NOTE: {warning}")
 
 
+def _ml(volume: float) -> str:
+    return f"{volume:.1f}" if volume >= 1 else f"{volume:.2g}"
+
+
 def _told(result: dict[str, Any]) -> str:
     """Say in a line what was found."""
     parts = f" in {result['components']} parts" if result["components"] > 1 else ""
@@ -159,7 +163,7 @@ def _told(result: dict[str, Any]) -> str:
     elif result["volume_ml"] is None:
         size = f"{result['tumour_voxels']} pixels{parts}"
     else:
-        size = f"{result['volume_ml']:.1f} ml{parts}, largest diameter {result['largest_diameter_mm']:.0f} mm"
+        size = f"{_ml(result['volume_ml'])} ml{parts}, largest diameter {result['largest_diameter_mm']:.0f} mm"
     dice = "" if result["dice"] is None else f", Dice {result['dice']:.4f}"
     done = " (done already)" if result["skipped"] else ""
     alone = " (FLAIR alone)" if result.get("sequences") == ["flair"] else ""

@@ -44,7 +44,7 @@ def dicom_studies(source: Path, headers: Headers, series: str | None, errors: li
             spoilt.setdefault(part.folder, read)
         else:
             frames += read
-    errors += spoilt.values()
+    errors += [_with_folder(error, [one for one in frames if one.part.folder == at]) for at, error in spoilt.items()]
     ordered = sorted(frames, key=lambda frame: (frame.study, frame.part))
     studies = [list(group) for _, group in groupby(ordered, key=lambda frame: frame.study)]
     alone = len(studies) == 1 and set(spoilt) <= {frame.part.folder for frame in frames}
@@ -55,6 +55,14 @@ def dicom_studies(source: Path, headers: Headers, series: str | None, errors: li
     for place, sharing in groupby(sorted(studies, key=_common), key=_common):
         found += _studies_of(source, place, list(sharing), series, errors)
     return found
+
+
+def _with_folder(error: DataError, others: Sequence[DicomFrame]) -> DataError:
+    """Say what is left out with a file: it may be one of their slices."""
+    if not others:
+        return error
+    cure = f"{error.cure}; {len(others)} other image(s) of its folder are left out with it"
+    return DataError(error.path, error.found, error.expected, cure)
 
 
 def _studies_of(

@@ -25,6 +25,7 @@ from gliomask.volumes.volume import AxialGrid, Volume, concerns, to_axial
 
 Source = Path | tuple[DicomSeries, ...]
 _WHOLE = 0.98
+_SMALLEST = 8  # voxels; fewer are a slice or two of another plane
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,14 @@ class VolumeStudy:
         Raises
         ------
         DataError
-            If a file cannot be read, no single series is FLAIR, or the volumes do not lie in the same place.
+            If a file cannot be read, no single series is FLAIR, axial slices of it would be less than 8 voxels wide, or
+            the volumes do not lie in the same place.
         """
         flair = _image(self.flair, self.series)
         stack, grid = to_axial(flair.volume)
+        if min(stack.shape[1:]) < _SMALLEST:
+            found = f"axial slices of {stack.shape[2]} x {stack.shape[1]} voxels"
+            raise DataError(flair.volume.source, found, f"at least {_SMALLEST} x {_SMALLEST}", "give the whole volume")
         pre, post, noticed = self._t1()
         said = [*self.notes, *flair.warnings, *concerns(flair.volume), *oddities(stack), *noticed]
         others: dict[str, NDArray[np.generic]] = {}

@@ -246,7 +246,8 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
         return replace(axial[0], remarks=(*axial[0].remarks, said))
     name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
     found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
-    raise DataError(source, found, "one", "choose one by its number or description, or give its folder alone")
+    cure = "choose one by its number or a part of its description (--series)"
+    raise DataError(source, found, "one", cure + (", or give its folder alone" if len(fitting) > 1 else ""))
 
 
 def choose_t1(
