@@ -184,8 +184,9 @@ def test_viewer_is_used_by_keys(page: Any, upload: str) -> None:
     opener = card(page, "p1_flair").get_by_role("button").first
     opener.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#viewer-title")).to_have_text("p1_flair: Slice with most tumour")
-    page.wait_for_function("document.querySelector('#viewer-picture').naturalWidth > 100")
+    expect(page.locator("#viewer-title")).to_have_text("p1_flair: Image, probability, mask")
+    expect(page.locator("#viewer-picture")).to_have_js_property("complete", True)
+    assert page.evaluate("document.querySelector('#viewer-picture').naturalWidth") > 100
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-title")).to_have_text("p1_flair: Three planes")
     page.keyboard.press("ArrowLeft")

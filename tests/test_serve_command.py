@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +94,7 @@ def test_masks_are_those_of_predict_and_nothing_is_left(model: str, tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
-def test_ctrl_c_ends_it_while_it_predicts(model: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_while_it_predicts_and_receives(model: str, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with started("--model", model, "--no-browser", "--quiet", "--json", temporary=temporary) as (process, client):
@@ -101,36 +103,33 @@ def test_ctrl_c_ends_it_while_it_predicts(model: str, tmp_path: Path) -> None:
             for path in write_known_patient(tmp_path / "data", f"case{number}", FOUND, None).iterdir():
                 client.put(upload, f"case{number}/{path.name}", path.read_bytes())
         assert client.ask("POST", f"/uploads/{upload}/predict").status == 202
-        status, _, errors = ended(process, signal.SIGINT)
+        head = f"PUT /uploads/{client.new()}/files/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\nsome"
+        with socket.create_connection(("127.0.0.1", client.port)) as connection:
+            connection.sendall(head.encode())
+            status, _, errors = ended(process, signal.SIGINT)
     assert (status, errors) == (0, "")
     assert list(temporary.iterdir()) == []
 
 
-def test_for_others_there_is_a_warning(model: str, tmp_path: Path) -> None:
-    with started("--model", model, "--host", EVERYWHERE, "--no-browser", temporary=tmp_path) as (process, client):
-        assert client.ask("GET", "/about").status == 200
-        _, _, errors = ended(process, signal.SIGINT)
-    assert re.match(r"WARNING: --host 0\.0\.0\.0 lets others reach this page: there is no password", errors)
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_documented_calls_of_a_program_work(model: str, tmp_path: Path) -> None:
-    (example,) = [
-        block for block in re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "web.md").read_text(), re.M | re.S)
-        if "curl" in block
-    ]  # fmt: skip
+def test_documented_calls_of_a_program_work_and_for_others_there_is_a_warning(model: str, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    examples = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "web.md").read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = [each for each in examples if "curl" in each]
     save(tmp_path / "flair.nii.gz", *turned(scan()[0], (0, 1, 2), (-1, 1, 1)))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with started("--model", model, "--no-browser", temporary=temporary) as (_, client):
-        script = "set -e\n" + example.replace(":8765", f":{client.port}")
-        call = [str(shutil.which("bash")), "-c", script]
+    options = ["--model", model, "--host", EVERYWHERE, "--no-browser"]
+    with started(*options, temporary=temporary) as (process, client):
+        call = [str(shutil.which("bash")), "-c", "set -e\n" + example.replace(":8765", f":{client.port}")]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-        shutil.unpack_archive(tmp_path / "results.zip", tmp_path / "results")
         (folder,) = temporary.iterdir()
         assert list(folder.iterdir()) == []
-    assert done.stderr == ""
+        _, _, errors = ended(process, signal.SIGINT)
+    shutil.unpack_archive(tmp_path / "results.zip", tmp_path / "results")
     assert (tmp_path / "results" / "flair" / "flair_mask.nii.gz").is_file()
+    assert done.stderr == ""
+    assert re.match(r"WARNING: --host 0\.0\.0\.0 lets others reach this page: there is no password", errors)
 
 
 # --- options
@@ -161,11 +160,6 @@ def test_a_missing_extra_is_named(missing: str) -> None:
     assert lines[:2] == [f"gliomask serve: {missing} is not installed; {cure}", "status 2"]
 
 
-def test_help_needs_no_server() -> None:
-    _, loaded = run_fresh(["serve", "--help"])
-    assert not loaded & {"starlette", "uvicorn", "anyio", "numpy", "asyncio"}
-
-
 @pytest.mark.parametrize(
     ("screen", "opened"), [({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "w"}, True), ({}, False)]
 )
@@ -173,8 +167,8 @@ def test_browser_is_opened_where_there_is_a_screen(
     monkeypatch: pytest.MonkeyPatch, screen: dict[str, str], opened: bool
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(serve.webbrowser, "open", asked.append)
-    monkeypatch.setattr(serve.sys, "platform", "linux")
+    monkeypatch.setattr(webbrowser, "open", asked.append)
+    monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in screen.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import tempfile
 import threading
 import time
 import zipfile
@@ -26,6 +27,7 @@ from gliomask.errors import (
     UploadError,
     UploadStateError,
 )
+from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.serve import jobs as jobs_module
 from gliomask.serve.jobs import Jobs
@@ -275,11 +277,11 @@ def test_the_zip_holds_all_results_and_no_place_of_this_computer(uploads: Upload
 def test_uploads_wait_for_each_other_and_are_told_their_place(
     uploads: Uploads, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, real = threading.Event(), jobs_module.find_inputs
+    go = threading.Event()
 
     def slow(*arguments: Any, **named: Any) -> Any:
         assert go.wait(30)
-        return real(*arguments, **named)
+        return find_inputs(*arguments, **named)
 
     monkeypatch.setattr(jobs_module, "find_inputs", slow)
     made = [uploads.new() for _ in range(4)]
@@ -377,15 +379,15 @@ def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(uploads: Uploads, jobs: 
     assert failed["failed"].startswith("bomb.zip: a zip of 5 files that unpack to 10.0 GiB; expected at most")
 
 
-def test_nobody_else_sees_the_folder(predictor: Predictor) -> None:
-    from gliomask.serve import server as server_module
+def test_nobody_else_sees_the_folder_and_nothing_of_it_is_left(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("uvicorn", reason="the extra web is not installed")
+    from gliomask.serve.server import server
 
-    seen: list[Path] = []
-    real = server_module.Uploads
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server_module, "Uploads", lambda folder, limits: (seen.append(folder), real(folder, limits))[1])
-        with server_module.server(predictor, "127.0.0.1", Limits()):
-            (folder,) = seen
-            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-            (folder / "left").write_bytes(b"x")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with server(predictor, "127.0.0.1", Limits()):
+        (folder,) = tmp_path.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "left").write_bytes(b"x")
     assert not folder.exists()

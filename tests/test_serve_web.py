@@ -310,6 +310,8 @@ def test_an_unexpected_error_is_no_traceback(
     monkeypatch.setattr(application_module, "tell", broken)
     with caplog.at_level(logging.DEBUG):
         answer = client.ask("GET", f"/uploads/{upload}")
+        for _ in range(100):  # is logged after it was answered
+            time.sleep(0 if caplog.text else 0.02)
     assert answer.status == 500
     assert re.match(r"an unexpected error \(KeyError at test_serve_web.py:\d+\); expected none; ", answer.json["error"])
     assert "an unexpected error (KeyError" in caplog.text

@@ -87,16 +87,16 @@ def server(predictor: Predictor, host: str, limits: Limits) -> Iterator[uvicorn.
 
 
 def _config(app: Guard) -> uvicorn.Config:
-    """Return how requests are answered: quietly, for what is asked names files and ids."""
+    """Return how requests are answered: quietly, for what is asked names files and ids, and so do tracebacks."""
     return uvicorn.Config(
         app,
         loop="asyncio",
         http="h11",
         ws="none",
         log_config=None,
-        log_level="warning",
+        log_level="critical",
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
     )

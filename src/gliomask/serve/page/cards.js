@@ -2,7 +2,7 @@
 
 const SEQUENCES = { pre: "T1", flair: "FLAIR", post: "T1 after contrast" };
 const CAPTIONS = {
-  picture: "Slice with most tumour",
+  picture: "Image, probability, mask",
   preview: "Three planes",
   contours: "Outlines, slice by slice",
   animation: "Slices in motion",
@@ -85,6 +85,7 @@ function picture(file, open) {
 function downloads(files) {
   const links = files.filter((file) => file.kind === "mask").map((file) =>
     make("li", {}, make("a", { href: file.address, download: file.name, text: file.name })));
-  if (links.length <= 6) return make("ul", { class: "downloads" }, ...links);
+  const label = make("li", { class: "more", text: links.length > 1 ? "Masks:" : "Mask:" });
+  if (links.length <= 6) return make("ul", { class: "downloads" }, label, ...links);
   return make("details", {}, make("summary", { text: `${links.length} masks` }), make("ul", { class: "downloads" }, ...links));
 }

@@ -5,7 +5,7 @@ import { chosen, dropped } from "./files.js";
 import { ask, sendAll } from "./send.js";
 import { show } from "./viewer.js";
 
-const SOON = 700, LATER = 60_000; // milliseconds
+const SOON = 700, SLOWER = 5, SLOWEST = 5000, LATER = 60_000; // milliseconds; slower with each study there is to tell
 const KEY = "gliomask-uploads"; // ids alone, and only as long as this tab is open
 const ENDED = new Set(["done", "failed", "gone"]);
 const one = (query) => document.querySelector(query);
@@ -148,8 +148,9 @@ async function follow(upload) {
     if (error.status === 404) return lost(upload);
     say(upload, error.message);
   }
-  const next = ENDED.has(upload.state) ? LATER : SOON;
-  if (!document.hidden || next === SOON) upload.timer = setTimeout(() => follow(upload), next);
+  const ended = ENDED.has(upload.state); // then somebody has to look, or the hour begins
+  const next = ended ? LATER : Math.min(SOON + SLOWER * upload.cards, SLOWEST);
+  if (!document.hidden || !ended) upload.timer = setTimeout(() => follow(upload), next);
 }
 
 function lost(upload) {

@@ -21,6 +21,9 @@ function turn(number) {
 
 one("#viewer-before").addEventListener("click", () => turn(place - 1));
 one("#viewer-after").addEventListener("click", () => turn(place + 1));
+one("#viewer-large").addEventListener("click", () => {
+  one("#viewer-large").setAttribute("aria-pressed", one("#viewer-picture").classList.toggle("large"));
+});
 one("#viewer-close").addEventListener("click", () => one("#viewer").close());
 one("#viewer").addEventListener("click", (event) => { if (event.target === one("#viewer")) one("#viewer").close(); });
 one("#viewer").addEventListener("close", () => one("#viewer-picture").removeAttribute("src"));
