@@ -24,7 +24,7 @@ from gliomask.volumes.slices import write_mask
 
 HEAVY = {
     "torch", "lightning", "onnx", "onnxruntime", "matplotlib", "pandas", "scipy", "skimage", "PIL", "numpy",
-    "starlette", "uvicorn", "anyio", "asyncio",
+    "starlette", "uvicorn", "anyio",
 }  # fmt: skip
 TRAINING = ("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import stat
@@ -27,6 +28,7 @@ from gliomask.errors import (
     UploadError,
     UploadStateError,
 )
+from gliomask.files import whole_file
 from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.serve import jobs as jobs_module
@@ -228,6 +230,21 @@ def test_removal_is_at_once_also_of_what_is_being_sent(uploads: Uploads, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_begins_as_its_upload_goes_leaves_no_folder(
+    uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = uploads.new()
+
+    def late(target: Path) -> Any:
+        uploads.remove(upload.id)
+        return whole_file(target)  # which makes folders that are not there
+
+    monkeypatch.setattr("gliomask.serve.upload.whole_file", late)
+    with pytest.raises(UnknownUploadError):
+        put(upload, "a/b")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_there_are_not_more_uploads_than_are_allowed(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path, Limits(uploads=2))
     first, _ = uploads.new(), uploads.new()
@@ -271,6 +288,8 @@ def test_the_zip_holds_all_results_and_no_place_of_this_computer(uploads: Upload
     assert set(content) == files_in(upload.results)
     assert {"summary.csv", "summary.json", "case/case_1_mask.tif", "case/case.gif"} <= set(content)
     assert not [name for name, each in content.items() if str(tmp_path).encode() in each]
+    (row,) = json.loads(content["summary.json"])
+    assert (row["folder"], row["source"]) == ("case", "case")
     assert content["case/case_1_mask.tif"] == (upload.results / "case" / "case_1_mask.tif").read_bytes()
 
 

@@ -190,7 +190,7 @@ def test_a_client_that_leaves_is_not_complained_of(client: Client, caplog: pytes
 
 FOREIGN = [
     "evil.example", "localhost.evil.example", "evil.example:8765", "127.0.0.1@evil.example", "192.168.0.9", "", "[::1",
-    "evil/127.0.0.1",
+    "evil/127.0.0.1", "evil@localhost", "localhost?evil", "localhost#evil", "localhost\\evil",
 ]  # fmt: skip
 
 

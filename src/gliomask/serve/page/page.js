@@ -35,7 +35,8 @@ async function start() {
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) uploads.forEach((upload) => follow(upload)); });
   if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
-    one("#where").textContent = `Images are sent to ${location.hostname}, unencrypted, and stay there.`;
+    const open = location.protocol === "https:" ? "" : ", unencrypted,";
+    one("#where").textContent = `Images are sent to ${location.hostname}${open} and stay there.`;
   }
   await guarded(async () => {
     about = await ask("/about");
