@@ -336,6 +336,12 @@ def test_a_port_that_is_taken_is_told(client: Client) -> None:
         listen("host.invalid", 0)
 
 
+def test_small_answers_are_not_held_back() -> None:
+    """asyncio switches that off (Nagle's algorithm) for sockets that say they are TCP's."""
+    with listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+
+
 def test_address_is_one_that_a_browser_takes() -> None:
     for host in ("127.0.0.1", "localhost", EVERYWHERE):
         with listen(host, 0) as listening:
