@@ -109,6 +109,15 @@ def test_too_early_and_too_late(client: Client, done: tuple[str, Any]) -> None:
     assert client.put(done[0], "late.nii", b"x").status == 409
 
 
+def test_what_nobody_looks_at_goes_by_itself(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application_module, "SWEEP", 0.05)
+    with serving(model, Limits(seconds=0.2)) as client:
+        upload = client.new()
+        client.put(upload, "a.nii", b"x")
+        time.sleep(1)
+        assert client.ask("GET", f"/uploads/{upload}").status == 404
+
+
 # --- what is sent
 
 
