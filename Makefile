@@ -31,7 +31,7 @@ install: $(STAMP)  ## the package with everything to train, test and check, in .
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,dicom]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,dicom,web]'
 	touch $@
 
 clean:  ## everything that was made, but not the runs

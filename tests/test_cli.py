@@ -22,7 +22,10 @@ from gliomask.config import ModelName
 from gliomask.models.catalogue import ALIASES
 from gliomask.volumes.slices import write_mask
 
-HEAVY = {"torch", "lightning", "onnx", "onnxruntime", "matplotlib", "pandas", "scipy", "skimage", "PIL", "numpy"}
+HEAVY = {
+    "torch", "lightning", "onnx", "onnxruntime", "matplotlib", "pandas", "scipy", "skimage", "PIL", "numpy",
+    "starlette", "uvicorn", "anyio",
+}  # fmt: skip
 TRAINING = ("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard")
 
 WITHOUT = f"""

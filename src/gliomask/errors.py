@@ -10,6 +10,11 @@
     ├── ModelFileError            an exported model or checkpoint that does not hold together
     ├── EngineError               a network that could not be computed
     ├── TrainingError             a training that cannot go on
+    ├── UploadError               what was sent to the web page cannot be taken
+    │   ├── UnknownUploadError    an upload that is not there, or no longer
+    │   ├── UploadStateError      what is asked of an upload comes too early or too late
+    │   ├── TooLargeError         more is sent than is taken
+    │   └── NoRoomError           the disk is full
     └── WeightsError              pretrained weights that can neither be found nor downloaded
 
 Every message says what came, what was expected and the cure, on one line.
@@ -93,6 +98,26 @@ class EngineError(GliomaskError):
 
 class TrainingError(GliomaskError):
     """A training that cannot go on."""
+
+
+class UploadError(GliomaskError):
+    """What was sent to the web page cannot be taken."""
+
+
+class UnknownUploadError(UploadError):
+    """An upload that is not there, or no longer."""
+
+
+class UploadStateError(UploadError):
+    """What is asked of an upload comes too early or too late."""
+
+
+class TooLargeError(UploadError):
+    """More is sent than is taken."""
+
+
+class NoRoomError(UploadError):
+    """The disk is full."""
 
 
 class WeightsError(GliomaskError):

@@ -30,12 +30,16 @@ COMMANDS = {
     "radiogenomics": "the shape of tumours against their molecular subtypes, manual and predicted",
     "leak": "what a split by slice adds to the score: trains both ways, scores the same slices",
     "predict": "masks and pictures for slices, NIfTI and DICOM",
+    "serve": "the same on a web page of this computer, for those who use no command line",
     "export": "export the weights that a run keeps again",
     "models": "the models that come with gliomask, and the networks that can be trained",
 }
 _IN_PARALLEL = {"train", "leak"}
 """Commands that may run in several processes, the first of which talks to machines."""
-_OPTIONAL = dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train")
+_OPTIONAL = {
+    **dict.fromkeys(("torch", "lightning", "safetensors", "onnx", "onnxscript", "tensorboard"), "train"),
+    **dict.fromkeys(("starlette", "uvicorn"), "web"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -103,6 +103,7 @@ class Printer:
         """Print the JSON object for machines."""
         if self._output.json:
             sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
+            sys.stdout.flush()
 
     @staticmethod
     def error(text: str) -> None:

@@ -1,0 +1,117 @@
+"""Runs the web page: a socket, a folder that is gone at the end, and what answers. Knows no command line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+
+from gliomask import __version__
+from gliomask.errors import UsageError
+from gliomask.inference.predictor import Predictor
+from gliomask.serve.application import application
+from gliomask.serve.guard import Guard, names_of
+from gliomask.serve.jobs import Jobs
+from gliomask.serve.upload import Limits
+from gliomask.serve.uploads import Uploads
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Parameters
+    ----------
+    host
+        Name or address of this computer.
+    port
+        0 takes one that is free.
+
+    Raises
+    ------
+    UsageError
+        If there is no such host, or the port is taken or not allowed.
+    """
+    try:
+        return _listening(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            found, cure = f"port {port} is in use", "choose another --port, or 0 for any that is free"
+        elif isinstance(error, PermissionError):
+            found, cure = f"port {port} is not allowed to you", "choose one above 1023"
+        else:
+            found, cure = f"cannot listen at {host} ({error.strerror or error})", "choose another --host"
+        raise UsageError(f"{found}; expected an address of this computer and a free port; {cure}") from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that is told to be one of TCP: then asyncio sends small answers at once, not 40 ms later."""
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it would let two programs listen at one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen()
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the address of the page, as a browser on this computer takes it."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - how all addresses are written
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+@contextmanager
+def server(predictor: Predictor, host: str, limits: Limits) -> Iterator[uvicorn.Server]:
+    """Yield what answers requests; all files that came, and all results, are gone after the block.
+
+    Parameters
+    ----------
+    predictor
+        The model.
+    host
+        Where it will listen: by this name it may be asked, too.
+    limits
+        How much is taken, and how long it is kept.
+    """
+    with TemporaryDirectory(prefix="gliomask-", ignore_cleanup_errors=True) as folder:  # of which others see nothing
+        uploads, jobs = Uploads(Path(folder).resolve(), limits), Jobs(predictor)
+        about = {
+            "model": predictor.contract.name,
+            "precision": predictor.precision,
+            "version": __version__,
+            "size": limits.size,
+            "files": limits.files,
+            "seconds": limits.seconds,
+        }
+        try:
+            yield uvicorn.Server(_config(application(uploads, jobs, names_of(host), about)))
+        finally:
+            uploads.clear()
+            jobs.close()
+
+
+def _config(app: Guard) -> uvicorn.Config:
+    """Return how requests are answered: quietly, for what is asked names files and ids, and so do tracebacks."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
