@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from builders import block, write_known_model, write_known_patient
+from dicom_builders import write_series
 from serving import Client, serving
 from test_report_browser import CHROMIUM, CONTRAST, TELEPHONE
 from volume_pairs import save, scan, turned
@@ -165,6 +166,20 @@ def test_folder_is_dropped(page: Any, data: Path) -> None:
         devtools.send("Input.dispatchDragEvent", {**event, "data": files})
     expect(page.locator(".state")).to_have_text("Done: 3 studies, and 1 without result", timeout=30_000)
     expect(page.locator(".upload h2")).to_contain_text("Upload 1: 6 files")
+
+
+def test_a_series_is_chosen_where_its_description_does_not_say_flair(page: Any, tmp_path: Path) -> None:
+    for number, words in ((1, "Ax T2"), (2, "Ax XYZ")):
+        array, affine = turned(scan()[0], (0, 1, 2), (1, 1, 1))
+        write_series(tmp_path / "study" / str(number), array, affine, series=number, SeriesDescription=words)
+    page.set_input_files("#folder", tmp_path / "study")
+    listed = card(page, "study")
+    expect(listed).to_contain_text("no FLAIR series among series 1 (Ax T2; 6 slices, axial), series 2", timeout=30_000)
+    expect(listed).to_contain_text("a part of its description (FLAIR series, below the buttons)")
+    page.get_by_label("FLAIR series").fill("xyz")
+    page.set_input_files("#folder", tmp_path / "study")
+    expect(page.locator(".state").first).to_have_text("Done: 1 study", timeout=30_000)
+    expect(page.locator(".study").first.locator(".facts")).to_contain_text("ml")
 
 
 def test_what_is_too_much_is_not_sent(page: Any, data: Path) -> None:

@@ -109,6 +109,21 @@ def test_too_early_and_too_late(client: Client, done: tuple[str, Any]) -> None:
     assert client.put(done[0], "late.nii", b"x").status == 409
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b'"7"', b'{"series": 7}', b'{"serie": "7"}', b'{"series": "%s"}' % (b"7" * 65), b" " * 5000, b"\xff"],
+)
+def test_what_comes_with_the_start_is_a_series_or_nothing(client: Client, body: bytes) -> None:
+    upload = client.new()
+    client.put(upload, "a.png", b"nothing")
+    answer = client.ask("POST", f"/uploads/{upload}/predict", body)
+    assert answer.status == 400
+    assert "of at most 64 letters; leave it out" in answer.json["error"]
+    assert client.ask("GET", f"/uploads/{upload}").json["state"] == "receiving"
+    for sound in (b'{"series": ""}', b"{}"):
+        assert client.ask("POST", f"/uploads/{upload}/predict", sound).status in {202, 409}
+
+
 def test_what_nobody_looks_at_goes_by_itself(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application_module, "SWEEP", 0.05)
     with serving(model, Limits(seconds=0.2)) as client:

@@ -18,6 +18,7 @@ Errors are ``{"error": "what came; what was expected; the cure"}``.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -41,6 +42,7 @@ SWEEP = 20.0
 """Seconds between two looks for uploads that nobody looks at."""
 _PAGE = Path(__file__).resolve().parent / "page"
 _ASSETS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_LONGEST_SERIES, _LONGEST_BODY = 64, 1024
 _PIECE = 2**20  # bytes that are written at a time
 _STATUS: dict[type[UploadError], int] = {
     UnknownUploadError: 404, UploadStateError: 409, TooLargeError: 413, NoRoomError: 507, UploadError: 400,
@@ -104,9 +106,9 @@ def _upload_routes(uploads: Uploads, jobs: Jobs) -> list[Route]:
                 size += len(piece)
         return JSONResponse({"size": size}, 201)
 
-    def start(request: Request) -> Response:
+    async def start(request: Request) -> Response:
         upload = uploads.get(request.path_params["upload"])
-        jobs.start(upload)
+        jobs.start(upload, _series(await _beginning(request)))
         return JSONResponse(tell(upload, jobs.place(upload)), 202)
 
     def show(request: Request) -> Response:
@@ -135,6 +137,35 @@ def _upload_routes(uploads: Uploads, jobs: Jobs) -> list[Route]:
         Route("/uploads/{upload}", show),
         Route("/uploads/{upload}", remove, methods=["DELETE"]),
     ]
+
+
+async def _beginning(request: Request) -> bytes:
+    """Return the body of a request that should have a few words, but no more of it than is needed to see that."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            break
+    return body
+
+
+def _series(body: bytes) -> str | None:
+    """Return which series is FLAIR, of the body of a request for a prediction; None if it does not say.
+
+    Raises
+    ------
+    UploadError
+        If the body is something else.
+    """
+    try:
+        told = json.loads(body) if body else {}
+    except ValueError:
+        told = None
+    series = told.get("series", "") if isinstance(told, dict) and told.keys() <= {"series"} else None
+    if not isinstance(series, str) or len(series) > _LONGEST_SERIES:
+        said = f'expected nothing, or {{"series": "..."}} of at most {_LONGEST_SERIES} letters'
+        raise UploadError(f"what was sent with the start is something else; {said}; leave it out")
+    return series.strip() or None
 
 
 def _length(request: Request) -> int | None:

@@ -35,8 +35,15 @@ class Jobs:
         self._thread = Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
-    def start(self, upload: Upload) -> None:
+    def start(self, upload: Upload, series: str | None = None) -> None:
         """Put an upload at the end of the queue.
+
+        Parameters
+        ----------
+        upload
+            All of its files are there.
+        series
+            Number or part of the description by which to choose the FLAIR series of DICOM.
 
         Raises
         ------
@@ -44,7 +51,7 @@ class Jobs:
             If it is there already, or not complete.
         """
         with self._news:
-            upload.start()
+            upload.start(series)
             self._waiting.append(upload)
             self._news.notify()
 
@@ -95,7 +102,7 @@ class Jobs:
         def searched(done: int, known: int) -> None:
             upload.done, upload.total = done, known
 
-        found = find_inputs(upload.inputs(), results=upload.results, progress=searched)
+        found = find_inputs(upload.inputs(), results=upload.results, series=upload.series, progress=searched)
         upload.done, upload.total = 0, len(found.studies) + len(found.errors)
         upload.state = State.PREDICTING
         with closing(predict_all(found, self._predictor, upload.results, _KEEP)) as outcomes:

@@ -73,6 +73,8 @@ class Upload:
         Of studies: what `gliomask.predict_all` yields.
     error
         Why the whole of it failed, if it did.
+    series
+        Number or part of the description by which to choose the FLAIR series of DICOM; None: the descriptions tell.
     gone
         Whether it was removed: nobody waits for it any more.
     """
@@ -83,6 +85,7 @@ class Upload:
         self.state, self.done, self.total = State.RECEIVING, 0, 0
         self.outcomes: list[dict[str, Any] | Failure] = []
         self.error: str | None = None
+        self.series: str | None = None
         self.gone = False
         self.size, self.files = 0, 0
         self._limits, self._lock, self._open = limits, Lock(), 0
@@ -122,8 +125,13 @@ class Upload:
         finally:
             self._end(0 if whole else taken, whole=whole)
 
-    def start(self) -> None:
+    def start(self, series: str | None = None) -> None:
         """Take no more files; it waits for its prediction.
+
+        Parameters
+        ----------
+        series
+            See the class.
 
         Raises
         ------
@@ -137,7 +145,7 @@ class Upload:
                 raise UploadStateError(f"{self._open} file(s) still coming; expected all of them; wait for them")
             if not self.files:
                 raise UploadStateError("an upload without files; expected slices, NIfTI or DICOM; send some first")
-            self.state = State.WAITING
+            self.state, self.series = State.WAITING, series
 
     def inputs(self) -> list[Path]:
         """Return what to search: each folder that was sent, and the files without one together (one: by itself)."""
@@ -146,7 +154,8 @@ class Upload:
         return [*(alone if len(alone) == 1 else [files] if alone else []), *sorted(folders.glob("*"))]
 
     def readable(self, text: str) -> str:
-        """Return a text in which files are called as they were sent, not by their place on this computer."""
+        """Return a text in which files are called as they were sent, and what can be done as the page calls it."""
+        text = text.replace("(--series)", "(FLAIR series, below the buttons)")
         for place in ("files", "folders", "results"):
             text = text.replace(f"{self.folder / place}{os.sep}", "")
         return text.replace(f"{self.folder}{os.sep}", "")

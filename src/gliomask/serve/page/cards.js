@@ -40,7 +40,8 @@ export function inWords(study) {
 function size(study) {
   if (study.empty) return [];
   if (study.volume_ml === null) return [["Size", `${study.tumour_voxels} pixels`]];
-  return [["Volume", `${study.volume_ml.toFixed(1)} ml`], ["Largest diameter", `${study.largest_diameter_mm.toFixed(0)} mm`]];
+  const volume = study.volume_ml >= 1 ? study.volume_ml.toFixed(1) : study.volume_ml.toPrecision(2);
+  return [["Volume", `${volume} ml`], ["Largest diameter", `${study.largest_diameter_mm.toFixed(0)} mm`]];
 }
 
 function facts(study) {

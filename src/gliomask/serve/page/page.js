@@ -67,6 +67,7 @@ async function take(files) {
   if (about && size > about.size) {
     return complain(`${mebi(size)} at once; expected at most ${mebi(about.size)}; send less at a time`);
   }
+  const series = one("#series").value;
   await guarded(async () => {
     const { id } = await ask("/uploads", "POST");
     const upload = added(id);
@@ -78,7 +79,7 @@ async function take(files) {
         status(upload, `Sending: ${done} of ${files.length} files, ${mebi(bytes)} of ${mebi(size)}`, bytes, size);
       }, () => upload.state === "gone");
       for (const reason of refused) upload.refused.append(make("li", { text: `Not taken: ${reason}` }));
-      if (upload.state !== "gone") shown(upload, await ask(`/uploads/${id}/predict`, "POST"));
+      if (upload.state !== "gone") shown(upload, await ask(`/uploads/${id}/predict`, "POST", { series }));
     } catch (error) {
       if (upload.state === "gone") return;
       upload.state = "failed";

@@ -11,10 +11,10 @@ export class Refusal extends Error {
 }
 
 /** Ask, and return the answer (null if there is none to read). */
-export async function ask(path, method = "GET") {
+export async function ask(path, method = "GET", values = null) {
   let answer;
   try {
-    answer = await fetch(path, { method, cache: "no-store" });
+    answer = await fetch(path, { method, cache: "no-store", body: values && JSON.stringify(values) });
   } catch {
     throw new Refusal("gliomask does not answer; expected it to run; look at the window it was started in", 0);
   }
