@@ -50,6 +50,12 @@ def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> 
     [
         (("TCGA-CS-4941/1996", "TCGA-CS-4941/1998"), ("TCGA-CS-4941_1996", "TCGA-CS-4941_1998"), {"TCGA_CS_4941"}),
         (("sub-02/ses-8", "sub-02/ses-9"), ("sub-02_ses-8", "sub-02_ses-9"), {"sub-02"}),
+        (("sub-ann/ses-a", "sub-ann/ses-b"), ("sub-ann_ses-a", "sub-ann_ses-b"), {"sub-ann"}),
+        (("sub-ann/anat", "sub-bob/anat"), ("sub-ann", "sub-bob"), {"sub-ann", "sub-bob"}),
+        (("sub-cohort/P1", "sub-cohort/P2"), ("P1", "P2"), {"P1", "P2"}),
+        (("sub-2/P1", "sub-2/P2"), ("P1", "P2"), {"P1", "P2"}),
+        (("sub-a/P1", "sub-b/P1"), ("sub-a_P1", "sub-b_P1"), {"sub-a_P1", "sub-b_P1"}),
+        (("sub-cohort/sub-1/ses-1", "sub-cohort/sub-1/ses-2"), ("sub-1_ses-1", "sub-1_ses-2"), {"sub-1"}),
         (("P1/visit1", "P2/visit1"), ("P1_visit1", "P2_visit1"), {"P1_visit1", "P2_visit1"}),
         (("P1/20010102",), ("P1_20010102",), {"P1_20010102"}),
     ],
@@ -63,6 +69,20 @@ def test_who_it_is_stands_in_the_name_of_a_visit(
     assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
     assert tuple(sorted(rows(tmp_path / "out"))) == names
     assert {person(name) for name in names} == persons
+
+
+@pytest.mark.parametrize(
+    ("scans", "others"),
+    [
+        (("sub-01_P1", "sub-01_ses-2", "sub-01"), ("sub-011",)),
+        (("sub-ann", "sub-ann_ses-2_acq-3d", "sub-ann_20010102", "sub-ann_FLAIR"), ("sub-anna", "sub-ann_P1")),
+        (("sub-cohort_sub-1_ses-1", "sub-cohort_sub-1_ses-2"), ("sub-cohort_sub-2", "sub-cohort_P1", "sub-cohort_P2")),
+        (("sub-cohort_TCGA-CS-4941", "TCGA_CS_4941_19960909"), ("sub-cohort_TCGA-CS-4942",)),
+    ],
+)
+def test_a_name_like_a_subject_s_is_a_person_s_where_it_can_be(scans: tuple[str, ...], others: tuple[str, ...]) -> None:
+    assert len({person(name) for name in scans}) == 1
+    assert len({person(name) for name in (scans[0], *others)}) == 1 + len(others)
 
 
 def test_one_flair_is_one_patient_whatever_lies_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,9 @@ _OF_ANYBODY = re.compile(
     r"ground|truth|v?\d)*",
     re.IGNORECASE,
 )
-_VISIT = re.compile(r"[\d._-]+|(ses|visit|session|study|exam|tp|v|t)[_-]?\d+|baseline|follow-?up\d*", re.IGNORECASE)
+_VISIT = re.compile(
+    r"[\d._-]+|ses-.+|(ses|visit|session|study|exam|tp|v|t)[_-]?\d+|baseline|follow-?up\d*", re.IGNORECASE
+)
 _ENTITY = re.compile(r"_(?!ses-|run-|echo-)[a-z]+-[A-Za-z0-9]+")
 _SEGMENTATION = ".dcm"
 
@@ -41,7 +43,7 @@ def patient_name(study: VolumeStudy) -> str:
     name = _bare(study.name) or next(iter(above), study.name)
     while _VISIT.fullmatch(name) and name in above[:-1]:
         name = f"{above[above.index(name) + 1]}_{name}"
-    person = next((each for each in above if naming.person(each) != each or each.startswith("sub-")), None)
+    person = _person_above(study)
     if person is not None and naming.person(person) != naming.person(name):
         name = f"{person}_{name}"
     parsed = naming.parse_slice_name(f"{name}_1.tif", name)
@@ -50,6 +52,28 @@ def patient_name(study: VolumeStudy) -> str:
         expected = "a name in UTF-8 that is none of a README, and without a dot before it"
         raise DataError(_place(study), f"a patient called {shown!r}", expected, "rename it")
     return name
+
+
+def _person_above(study: VolumeStudy) -> str | None:
+    """Return the innermost folder above a study that is called after a person, by a name that tells persons.
+
+    ``sub-...`` is a subject of BIDS if the file's name repeats it, or ``anat``, a session or a visit lies in it; or if
+    there is a number in it and only folders that are nobody's (``dicom``) lie between the two. A folder of many
+    patients may be called ``sub-cohort``, too.
+    """
+    within: list[str] = []
+    file = study.flair.name if isinstance(study.flair, Path) else ""
+    for folder in folders(study):
+        name = _bare(stem(place_of(folder)))
+        if name and naming.person(name) != name:
+            return name
+        if name.startswith("sub-"):
+            is_numbered = any(letter.isdigit() for letter in name) and not any(map(_bare, within))
+            of_subject = within and (within[-1] == "anat" or _VISIT.fullmatch(within[-1]))
+            if is_numbered or of_subject or file.startswith(f"{name}_"):
+                return name
+        within.append(folder.name)
+    return None
 
 
 class OutlineFinder:
