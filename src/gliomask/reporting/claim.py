@@ -10,10 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gliomask.errors import ResultExistsError
+from gliomask.files import is_there, lock
 from gliomask.inference.own_results import UNFINISHED, read_result
-
-if sys.platform != "win32":
-    import fcntl
 
 
 class Claim:
@@ -75,32 +73,14 @@ def _opened(mark: Path) -> int:
     """Open the mark of a folder and lock it; the lock ends with the process, however that ends."""
     while True:
         handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
-        is_mine = _lock(handle)
-        if is_mine and _is_there(mark, handle):
+        is_mine = lock(handle) is not False
+        if is_mine and is_there(mark, handle):
             return handle
         os.close(handle)
         if not is_mine:
             found = "is being written by another call"
             raise ResultExistsError(mark.parent, found, "one at a time", "wait for it, or choose another --out")
         # another call had it, and removed it before it let go
-
-
-def _lock(handle: int) -> bool:
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a disk without locks
-            return True
-    return True
-
-
-def _is_there(mark: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(mark.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _remove_leftovers(folder: Path, handle: int) -> None:
