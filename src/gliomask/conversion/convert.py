@@ -104,7 +104,7 @@ def convert_all(
             except MissingExtraError:
                 raise
             except (GliomaskError, OSError, MemoryError) as error:
-                yield failure(study.name, error, out)
+                yield failure(study.name, error, out / patient_name(study))
             else:
                 skipped = record is known.get(record[KEY])
                 known[record[KEY]] = record
@@ -229,8 +229,12 @@ def _told(record: Record, out: Path) -> dict[str, Any]:
 
 def _write(folder: Path, slices: LabelledSlices, record: Record) -> None:
     """Write a patient's folder, which is whole or absent."""
-    with whole_folder(folder) as part:
-        (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
-            write_image(part / f"{folder.name}_{number}{_ENDINGS[0]}", image)
-            write_mask(part / f"{folder.name}_{number}{_ENDINGS[1]}", mask)
+    try:
+        with whole_folder(folder) as part:
+            (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
+                write_image(part / f"{folder.name}_{number}{_ENDINGS[0]}", image)
+                write_mask(part / f"{folder.name}_{number}{_ENDINGS[1]}", mask)
+    except OSError as error:
+        found = f"cannot be written ({error.strerror or error})"
+        raise DataError(folder, found, "room and permission", f"look at {folder.parent}") from error
