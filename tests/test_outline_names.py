@@ -34,6 +34,54 @@ def test_outlines_of_other_sites_are_not_taken(tmp_path: Path) -> None:
     assert sorted(rows(tmp_path / "out")) == ["P2"]
 
 
+@pytest.mark.parametrize(
+    ("image", "outline", "more"),
+    [
+        ("siteA/P1/flair.nii", "siteB/P1/seg.nii", ""),
+        ("siteA/P1_flair.nii", "siteB/P1_seg.nii", ""),
+        ("center_01/P1/anat/flair.nii", "center_02/P1.nii", ""),
+        ("graz/P1/flair.nii", "wien/P1/seg.nii", "graz/P2/seg.nii"),
+        ("P1/P1_flair.nii", "P2/P1_seg.nii", ""),
+    ],
+)
+def test_an_outline_of_a_site_whose_images_are_not_given_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], image: str, outline: str, more: str
+) -> None:
+    flair, drawn = save(tmp_path / "in" / image, scan()[0]), save(tmp_path / "lab" / outline, scan()[1])
+    if more:
+        save(tmp_path / "lab" / more, scan()[1])
+    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 1
+    line = capsys.readouterr().err
+    site = tmp_path / "lab" / Path(outline).parts[0]
+    assert f"{drawn}: an outline of P1, whose images lie elsewhere ({flair}); " in line
+    assert f"expected one in a folder called like theirs; if it is theirs, give --masks {site}" in line
+    assert convert(tmp_path / "in", "--masks", site, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "outline", "others"),
+    [
+        ("in/siteA/P1/flair.nii", "lab/siteA/P1/seg.nii", ["lab/siteB/P1/seg.nii"]),
+        ("in/graz/P1/flair.nii", "lab/graz/P1_seg.nii", ["lab/wien/P1_seg.nii", "lab/wien/P2_seg.nii"]),
+        ("in/siteA/P1/flair.nii", "lab/final/P1/seg.nii", []),
+        ("in/siteA/P1/flair.nii", "lab/reader1/siteA/P1/seg.nii", ["lab/P1/brain_mask.nii"]),
+        ("lab/mri/P1/flair.nii", "lab/labels/P1/seg.nii", ["lab/mri/P2/case.nii"]),
+        ("lab/images1/P1_flair.nii", "lab/labels1/P1_seg.nii", []),
+        ("in/P1/flair.nii", "lab/final/P1_seg.nii", ["lab/P1/whole.nii"]),
+    ],
+)
+def test_folders_that_tell_nothing_of_a_site_keep_no_outline_from_its_patient(
+    tmp_path: Path, image: str, outline: str, others: list[str]
+) -> None:
+    save(tmp_path / image, scan()[0])
+    drawn = save(tmp_path / outline, scan()[1])
+    for other in others:
+        save(tmp_path / other, scan(1)[1])
+    (study,) = find_inputs(tmp_path / image).studies
+    assert isinstance(study, VolumeStudy)
+    assert OutlineFinder(tmp_path / "lab").of(study) == drawn
+
+
 def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> None:
     for seed, place in enumerate(("siteA/P1", "siteA/P2", "siteB/P1")):
         save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
