@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -430,3 +431,14 @@ def test_machines_get_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (patient,) = said["patients"]
     assert patient["spacing_mm"] == [6.0, 5.0, 5.0]
     assert (patient["slices"], patient["tumour_slices"], patient["sequences"]) == (6, 3, ["flair"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="whether a folder is being written is not known there")
+def test_what_a_killed_call_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    scans, out = write_pair(tmp_path / "scans").parent, tmp_path / "out"
+    left = out / f".{'0123' * 8}.part"
+    left.mkdir(parents=True)
+    (left / "P1_1.tif").touch()
+    (out / ".mine.part").mkdir()
+    assert convert(scans, "--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == [".mine.part", "P1", "volumes.csv"]

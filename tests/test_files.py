@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from gliomask.files import whole_file
+from gliomask.files import remove_interrupted, whole_file, whole_folder
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+_KILLED = """
+import os, pathlib, signal, sys
+from gliomask.files import whole_folder
+with whole_folder(pathlib.Path(sys.argv[1])) as part:
+    (part / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -49,3 +61,33 @@ def test_a_folder_that_is_a_file_is_what_the_error_names(tmp_path: Path) -> None
     with pytest.raises(OSError, match="File exists") as caught, whole_file(tmp_path / "file" / "a"):
         pass
     assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_a_folder_is_whole_or_the_one_before_it(tmp_path: Path) -> None:
+    def write(name: str, error: type[BaseException] | None = None) -> None:
+        with whole_folder(tmp_path / "new" / "a") as part:
+            (part / name).touch()
+            if error is not None:
+                raise error
+
+    write("first")
+    with pytest.raises(KeyboardInterrupt):
+        write("half", KeyboardInterrupt)
+    assert [path.name for path in (tmp_path / "new").rglob("*")] == ["a", "first"]
+    write("second")
+    assert [path.name for path in (tmp_path / "new").rglob("*")] == ["a", "second"]
+
+
+@posix
+def test_what_a_killed_process_left_is_removed_and_nothing_that_another_is_writing(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "a")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    for name in (".mine.part", ".0123.part", f".{'0' * 32}"):
+        (tmp_path / name).mkdir()
+    before = {path.name for path in tmp_path.iterdir()} - {left.name}
+    with whole_folder(tmp_path / "b") as part:
+        remove_interrupted(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == before | {part.name}
+    remove_interrupted(tmp_path / "nowhere")
+    assert {path.name for path in tmp_path.iterdir()} == before | {"b"}

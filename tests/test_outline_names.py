@@ -34,6 +34,54 @@ def test_outlines_of_other_sites_are_not_taken(tmp_path: Path) -> None:
     assert sorted(rows(tmp_path / "out")) == ["P2"]
 
 
+@pytest.mark.parametrize(
+    ("image", "outline", "more"),
+    [
+        ("siteA/P1/flair.nii", "siteB/P1/seg.nii", ""),
+        ("siteA/P1_flair.nii", "siteB/P1_seg.nii", ""),
+        ("center_01/P1/anat/flair.nii", "center_02/P1.nii", ""),
+        ("graz/P1/flair.nii", "wien/P1/seg.nii", "graz/P2/seg.nii"),
+        ("P1/P1_flair.nii", "P2/P1_seg.nii", ""),
+    ],
+)
+def test_an_outline_of_a_site_whose_images_are_not_given_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], image: str, outline: str, more: str
+) -> None:
+    flair, drawn = save(tmp_path / "in" / image, scan()[0]), save(tmp_path / "lab" / outline, scan()[1])
+    if more:
+        save(tmp_path / "lab" / more, scan()[1])
+    assert convert(tmp_path / "in", "--masks", tmp_path / "lab", "--out", tmp_path / "out") == 1
+    line = capsys.readouterr().err
+    site = tmp_path / "lab" / Path(outline).parts[0]
+    assert f"{drawn}: an outline of P1, whose images lie elsewhere ({flair}); " in line
+    assert f"expected one in a folder called like theirs; if it is theirs, give --masks {site}" in line
+    assert convert(tmp_path / "in", "--masks", site, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "outline", "others"),
+    [
+        ("in/siteA/P1/flair.nii", "lab/siteA/P1/seg.nii", ["lab/siteB/P1/seg.nii"]),
+        ("in/graz/P1/flair.nii", "lab/graz/P1_seg.nii", ["lab/wien/P1_seg.nii", "lab/wien/P2_seg.nii"]),
+        ("in/siteA/P1/flair.nii", "lab/final/P1/seg.nii", []),
+        ("in/siteA/P1/flair.nii", "lab/reader1/siteA/P1/seg.nii", ["lab/P1/brain_mask.nii"]),
+        ("lab/mri/P1/flair.nii", "lab/labels/P1/seg.nii", ["lab/mri/P2/case.nii"]),
+        ("lab/images1/P1_flair.nii", "lab/labels1/P1_seg.nii", []),
+        ("in/P1/flair.nii", "lab/final/P1_seg.nii", ["lab/P1/whole.nii"]),
+    ],
+)
+def test_folders_that_tell_nothing_of_a_site_keep_no_outline_from_its_patient(
+    tmp_path: Path, image: str, outline: str, others: list[str]
+) -> None:
+    save(tmp_path / image, scan()[0])
+    drawn = save(tmp_path / outline, scan()[1])
+    for other in others:
+        save(tmp_path / other, scan(1)[1])
+    (study,) = find_inputs(tmp_path / image).studies
+    assert isinstance(study, VolumeStudy)
+    assert OutlineFinder(tmp_path / "lab").of(study) == drawn
+
+
 def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> None:
     for seed, place in enumerate(("siteA/P1", "siteA/P2", "siteB/P1")):
         save(tmp_path / "in" / place / "flair.nii", scan(seed)[0])
@@ -50,6 +98,12 @@ def test_a_tree_of_sites_has_its_outlines_in_another_like_it(tmp_path: Path) -> 
     [
         (("TCGA-CS-4941/1996", "TCGA-CS-4941/1998"), ("TCGA-CS-4941_1996", "TCGA-CS-4941_1998"), {"TCGA_CS_4941"}),
         (("sub-02/ses-8", "sub-02/ses-9"), ("sub-02_ses-8", "sub-02_ses-9"), {"sub-02"}),
+        (("sub-ann/ses-a", "sub-ann/ses-b"), ("sub-ann_ses-a", "sub-ann_ses-b"), {"sub-ann"}),
+        (("sub-ann/anat", "sub-bob/anat"), ("sub-ann", "sub-bob"), {"sub-ann", "sub-bob"}),
+        (("sub-cohort/P1", "sub-cohort/P2"), ("P1", "P2"), {"P1", "P2"}),
+        (("sub-2/P1", "sub-2/P2"), ("P1", "P2"), {"P1", "P2"}),
+        (("sub-a/P1", "sub-b/P1"), ("sub-a_P1", "sub-b_P1"), {"sub-a_P1", "sub-b_P1"}),
+        (("sub-cohort/sub-1/ses-1", "sub-cohort/sub-1/ses-2"), ("sub-1_ses-1", "sub-1_ses-2"), {"sub-1"}),
         (("P1/visit1", "P2/visit1"), ("P1_visit1", "P2_visit1"), {"P1_visit1", "P2_visit1"}),
         (("P1/20010102",), ("P1_20010102",), {"P1_20010102"}),
     ],
@@ -63,6 +117,20 @@ def test_who_it_is_stands_in_the_name_of_a_visit(
     assert convert(tmp_path / "in", "--out", tmp_path / "out") == 0
     assert tuple(sorted(rows(tmp_path / "out"))) == names
     assert {person(name) for name in names} == persons
+
+
+@pytest.mark.parametrize(
+    ("scans", "others"),
+    [
+        (("sub-01_P1", "sub-01_ses-2", "sub-01"), ("sub-011",)),
+        (("sub-ann", "sub-ann_ses-2_acq-3d", "sub-ann_20010102", "sub-ann_FLAIR"), ("sub-anna", "sub-ann_P1")),
+        (("sub-cohort_sub-1_ses-1", "sub-cohort_sub-1_ses-2"), ("sub-cohort_sub-2", "sub-cohort_P1", "sub-cohort_P2")),
+        (("sub-cohort_TCGA-CS-4941", "TCGA_CS_4941_19960909"), ("sub-cohort_TCGA-CS-4942",)),
+    ],
+)
+def test_a_name_like_a_subject_s_is_a_person_s_where_it_can_be(scans: tuple[str, ...], others: tuple[str, ...]) -> None:
+    assert len({person(name) for name in scans}) == 1
+    assert len({person(name) for name in (scans[0], *others)}) == 1 + len(others)
 
 
 def test_one_flair_is_one_patient_whatever_lies_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

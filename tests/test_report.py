@@ -587,6 +587,22 @@ def test_the_leak_is_a_section_where_it_was_measured(scored_alone: Path, tmp_pat
     assert "Dice of 2 patients, trained by patient and by slice" in text
 
 
+def test_the_page_of_a_radiogenomic_study_is_not_written_over(run: Path, tmp_path: Path, without_charts: None) -> None:
+    """Not even where it is not there yet: the next study would take the place of the run's."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "summary.json").write_text('{"associations": []}')
+    out = str(folder / "report.html")
+    with pytest.raises(
+        UsageError, match=r"report\.html is the page of a radiogenomic study and would be replaced; cho"
+    ):
+        main([str(run), "--quiet", "--out", out])
+    assert [path.name for path in folder.iterdir()] == ["summary.json"]
+    assert main([str(run), "--quiet", "--out", str(folder / "run.html")]) == 0
+    (folder / "summary.json").write_text('{"scores": []}')
+    assert main([str(run), "--quiet", "--out", out]) == 0
+
+
 def test_scores_of_another_model_are_said_to_be(run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(run, tmp_path / "again")
     warning = "The model in this run is not the one that was scored: evaluate it again."

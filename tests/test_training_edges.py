@@ -156,6 +156,24 @@ def test_processes_agree_on_the_precision_whatever_an_earlier_attempt_left(
     assert other.hardware.precision == ("float32" if left == "the same settings" else "bfloat16")
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_fast_dev_run_is_repeated_whichever_process_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    """The first one empties the folder, perhaps after another has looked into it."""
+    monkeypatch.setenv("RANK", rank)
+    options = replace(QUIET, fast_dev_run=True)
+    left = RunFolder(tmp_path / "fast-dev-run")
+    left.path.mkdir()
+    save_config(tiny_config(), left.config_file)
+    left.last.touch()
+    with pytest.raises(UsageError, match="holds a run already"):
+        fit_module._require_place(left, QUIET)
+    trial = RunFolder(fit_module.trial_folder(tmp_path, options))
+    fit_module._require_place(trial, options)
+    assert trial.path.exists() is (rank == "1")
+
+
 def test_a_process_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", iter([0.0, 3601.0]).__next__)
     monkeypatch.setenv("RANK", "1")

@@ -22,8 +22,14 @@ Every message says what came, what was expected and the cure, on one line.
 
 from __future__ import annotations
 
+import errno
+import os
+from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
+
+_OF_DISK = {errno.ENOSPC, errno.EROFS, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""Nothing but writing ends with these."""
 
 
 class GliomaskError(Exception):
@@ -149,12 +155,24 @@ def failure(name: str, error: Exception, out: Path) -> Failure:
     error
         A `GliomaskError`, an `OSError` or a `MemoryError`.
     out
-        Folder of the results.
+        Folder of its results, which is to blame for an `OSError` unless that names a file elsewhere.
     """
     if isinstance(error, OSError):
-        found = f"{error.strerror or error} ({error.filename})"
-        return Failure(name, f"{name}: {found}; expected room and permission; look at {out}")
+        found = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename is not None else "")
+        if error.errno not in _OF_DISK and _lies_elsewhere(error.filename, out):
+            expected = "a file that may be read; check that it is still there, its permissions and the disk"
+        else:
+            expected = f"room and permission; look at {out}"
+        return Failure(name, f"{name}: {found}; expected {expected}")
     if isinstance(error, MemoryError):
         said = "does not fit into memory; expected images of a head; check its size and spacing"
         return Failure(name, f"{name}: {said}")
     return Failure(name, f"{name}: {error}" if isinstance(error, EngineError) else str(error))
+
+
+def _lies_elsewhere(file: object, folder: Path) -> bool:
+    """Tell whether the file of an `OSError` is known and neither in a folder, nor one of those above it."""
+    if not isinstance(file, str | bytes | os.PathLike):
+        return False
+    path, whole = (Path(normpath(Path(each).absolute())) for each in (os.fsdecode(file), folder))
+    return path != whole and whole not in path.parents and path not in whole.parents

@@ -1,16 +1,25 @@
-"""Files that are whole or absent, and their checksums. Knows nothing of what is in them."""
+"""Files and folders that are whole or absent, locks, and checksums. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gliomask.errors import UsageError
+
+if sys.platform != "win32":
+    import fcntl
+
+_PART = re.compile(r"\.[0-9a-f]{32}\.part")
 
 
 @contextmanager
@@ -44,6 +53,95 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside a path; it takes the place of what is there if nothing was raised.
+
+    Of a process that is killed it stays, hidden, until `remove_interrupted`.
+
+    Parameters
+    ----------
+    path
+        Where the folder belongs.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made, or what is there cannot be removed.
+    """
+    part, handle = _locked_part(path.parent)
+    try:
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def remove_interrupted(folder: Path) -> None:
+    """Remove what `whole_folder` left in a folder when its process was killed.
+
+    What a process that is alive is writing stays, and all of it where that cannot be known: on Windows, and on disks
+    without locks.
+    """
+    for part in folder.glob(".*.part"):
+        if sys.platform == "win32" or not _PART.fullmatch(part.name):
+            continue
+        with suppress(OSError):  # no folder, or another call removes it
+            handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if lock(handle):
+                    shutil.rmtree(part, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def lock(handle: int) -> bool | None:
+    """Lock an opened file or folder, without waiting; the lock ends with the process, however that ends.
+
+    Returns
+    -------
+    bool or None
+        Whether it is locked by this handle now, or by another; None where there are no locks.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a disk without locks
+            return None
+        return True
+    return None
+
+
+def is_there(path: Path, handle: int) -> bool:
+    """Tell whether a path still leads to what was opened there."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _locked_part(folder: Path) -> tuple[Path, int | None]:
+    """Make a temporary folder that is locked before anybody could take it for a left one."""
+    while True:
+        part = folder / f".{uuid.uuid4().hex}.part"
+        part.mkdir(parents=True)
+        if sys.platform == "win32":
+            return part, None
+        with suppress(FileNotFoundError):  # another call was faster, and removed it
+            handle = os.open(part, os.O_RDONLY)
+            if lock(handle) is not False and is_there(part, handle):
+                return part, handle
+            os.close(handle)
 
 
 def require_own_json(path: Path, is_own: Callable[[Any], bool], kind: str) -> None:

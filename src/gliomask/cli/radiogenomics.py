@@ -61,15 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     from gliomask.radiogenomics.association import SUBTYPES
     from gliomask.radiogenomics.features import ManualMasks, feature_table
     from gliomask.radiogenomics.mesh import VOXELS
-    from gliomask.radiogenomics.study import (
-        MANUAL,
-        PAGE,
-        PREDICTED,
-        analyse,
-        label_table,
-        require_own_folder,
-        write_study,
-    )
+    from gliomask.radiogenomics.study import MANUAL, PREDICTED, analyse, label_table, write_study
+    from gliomask.radiogenomics.study_folder import PAGE, require_own_folder
     from gliomask.reporting.radiogenomics.page import write_page
     from gliomask.reporting.radiogenomics.wording import caveats
 

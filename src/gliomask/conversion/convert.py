@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from gliomask.conversion.labelled import LabelledSlices, label
 from gliomask.conversion.record import RECORD, Record, read_record, read_records, read_table, write_table
 from gliomask.data.spacings import KEY
 from gliomask.errors import DataError, Failure, GliomaskError, MissingExtraError, ResultExistsError, UsageError, failure
-from gliomask.files import file_sha256
+from gliomask.files import file_sha256, remove_interrupted, whole_folder
 from gliomask.inference.inputs import Inputs
 from gliomask.inference.studies import Study
 from gliomask.inference.volume_study import VolumeStudy
@@ -71,7 +69,8 @@ def convert_all(
         Where the outlines are.
     out
         The folder, in the layout of the Kaggle data set: one folder a patient, and ``volumes.csv`` with the distances
-        in mm, which is written at the end, also of an iteration that was broken off.
+        in mm, which is written at the end, also of an iteration that was broken off. What an earlier call that was
+        killed left of a patient is removed.
     conversion
         How they are converted.
 
@@ -96,6 +95,7 @@ def convert_all(
     known = read_records(out)
     patients, failures = _patients(found, outlines)
     _require_size(out, known, conversion, {patient_name(study) for study, _ in patients})
+    remove_interrupted(out)
     yield from failures
     try:
         for study, outline in patients:
@@ -104,7 +104,7 @@ def convert_all(
             except MissingExtraError:
                 raise
             except (GliomaskError, OSError, MemoryError) as error:
-                yield failure(study.name, error, out)
+                yield failure(study.name, error, out / patient_name(study))
             else:
                 skipped = record is known.get(record[KEY])
                 known[record[KEY]] = record
@@ -229,16 +229,12 @@ def _told(record: Record, out: Path) -> dict[str, Any]:
 
 def _write(folder: Path, slices: LabelledSlices, record: Record) -> None:
     """Write a patient's folder, which is whole or absent."""
-    part = folder.with_name(f".{uuid.uuid4().hex}.part")
-    part.mkdir(parents=True)
     try:
-        (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
-            write_image(part / f"{folder.name}_{number}{_ENDINGS[0]}", image)
-            write_mask(part / f"{folder.name}_{number}{_ENDINGS[1]}", mask)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        with whole_folder(folder) as part:
+            (part / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            for number, (image, mask) in enumerate(zip(slices.images, slices.masks, strict=True), start=1):
+                write_image(part / f"{folder.name}_{number}{_ENDINGS[0]}", image)
+                write_mask(part / f"{folder.name}_{number}{_ENDINGS[1]}", mask)
+    except OSError as error:
+        found = f"cannot be written ({error.strerror or error})"
+        raise DataError(folder, found, "room and permission", f"look at {folder.parent}") from error

@@ -22,7 +22,10 @@ _OF_ANYBODY = re.compile(
     r"ground|truth|v?\d)*",
     re.IGNORECASE,
 )
-_VISIT = re.compile(r"[\d._-]+|(ses|visit|session|study|exam|tp|v|t)[_-]?\d+|baseline|follow-?up\d*", re.IGNORECASE)
+_VISIT = re.compile(
+    r"[\d._-]+|ses-.+|(ses|visit|session|study|exam|tp|v|t)[_-]?\d+|baseline|follow-?up\d*", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(.*[^0-9])(?:[0-9]+|(?<=[^A-Z])[A-Z])")
 _ENTITY = re.compile(r"_(?!ses-|run-|echo-)[a-z]+-[A-Za-z0-9]+")
 _SEGMENTATION = ".dcm"
 
@@ -41,7 +44,7 @@ def patient_name(study: VolumeStudy) -> str:
     name = _bare(study.name) or next(iter(above), study.name)
     while _VISIT.fullmatch(name) and name in above[:-1]:
         name = f"{above[above.index(name) + 1]}_{name}"
-    person = next((each for each in above if naming.person(each) != each or each.startswith("sub-")), None)
+    person = _person_above(study)
     if person is not None and naming.person(person) != naming.person(name):
         name = f"{person}_{name}"
     parsed = naming.parse_slice_name(f"{name}_1.tif", name)
@@ -50,6 +53,28 @@ def patient_name(study: VolumeStudy) -> str:
         expected = "a name in UTF-8 that is none of a README, and without a dot before it"
         raise DataError(_place(study), f"a patient called {shown!r}", expected, "rename it")
     return name
+
+
+def _person_above(study: VolumeStudy) -> str | None:
+    """Return the innermost folder above a study that is called after a person, by a name that tells persons.
+
+    ``sub-...`` is a subject of BIDS if the file's name repeats it, or ``anat``, a session or a visit lies in it; or if
+    there is a number in it and only folders that are nobody's (``dicom``) lie between the two. A folder of many
+    patients may be called ``sub-cohort``, too.
+    """
+    within: list[str] = []
+    file = study.flair.name if isinstance(study.flair, Path) else ""
+    for folder in folders(study):
+        name = _bare(stem(place_of(folder)))
+        if name and naming.person(name) != name:
+            return name
+        if name.startswith("sub-"):
+            is_numbered = any(letter.isdigit() for letter in name) and not any(map(_bare, within))
+            of_subject = within and (within[-1] == "anat" or _VISIT.fullmatch(within[-1]))
+            if is_numbered or of_subject or file.startswith(f"{name}_"):
+                return name
+        within.append(folder.name)
+    return None
 
 
 class OutlineFinder:
@@ -77,14 +102,16 @@ class OutlineFinder:
 
         It is called like the study or its patient (`patient_name`), with ``_mask``, ``_seg``, ... or nothing behind it,
         or lies in a folder that is; BIDS entities other than subject, session, run and echo count only where there are
-        several, and an outline in a folder that is called like one of others' images (``elsewhere``) is theirs. Without
+        several, and an outline in a folder that is called like one of others' images (``elsewhere``) is theirs; so is
+        one in ``siteB`` where the images lie in ``siteA``, and one beside a ``siteA`` with outlines. Without
         a folder to search, it is a mask beside FLAIR that is called like it, too, or the only one
         beside the only FLAIR, if it is called like nobody else.
 
         Raises
         ------
         DataError
-            If there is none, or more than one, or the patient has no name.
+            If there is none, only that of a patient of the same name elsewhere, more than one, or the patient has no
+            name.
         """
         name = patient_name(study)
         named = self._by_name if self.folder is not None else _named(dict.fromkeys(_masks_beside(study), ()))
@@ -97,6 +124,7 @@ class OutlineFinder:
             found = found or {path for path in paths if not elsewhere & set(self._above(path))}
         if not found and self.folder is None:
             found = _only_mask(study)
+        found = self._of_own_site(found, study, name)
         if len(found) == 1:
             return found.pop()
         place = self.folder or _place(study)
@@ -113,10 +141,53 @@ class OutlineFinder:
             return True
         return whole_path(path) not in own and (is_mask(path) or not _SEQUENCE.search(stem(place_of(path))))
 
+    def _of_own_site(self, found: Set[Path], study: VolumeStudy, name: str) -> set[Path]:
+        """Leave out the outlines that are evidently of another patient of the same name.
+
+        Raises
+        ------
+        DataError
+            If all are.
+        """
+        foreign = {path: site for path in found if (site := self._other_site(path, study, name)) is not None}
+        if foreign and len(foreign) == len(found):
+            path, site = min(foreign.items())
+            said = f"an outline of {name}, whose images lie elsewhere ({_place(study)})"
+            raise DataError(path, said, "one in a folder called like theirs", f"if it is theirs, give --masks {site}")
+        return {path for path in found if path not in foreign}
+
+    def _other_site(self, path: Path, study: VolumeStudy, name: str) -> Path | None:
+        """Return the folder that tells that an outline is of another patient of the same name; None if there is none.
+
+        It is called like one above the images but for the number or the letter at its end, or lies beside one that is
+        called exactly so and holds outlines. A tree with other folders (``labels/final``) tells nothing.
+        """
+        if self.folder is None:
+            return None
+        homes, above = folders(study), self._above(path)
+        own = {home.name for home in homes}
+        ours = own - {*above, ""}
+        alike = {_without_number(each) for each in ours} - {None}
+        for depth, theirs in enumerate(above):
+            beside = {(*above[:depth], each) for each in ours - {name}} & self._holding
+            beside = {place for place in beside if whole_path(self.folder.joinpath(*place)) not in homes}
+            if theirs not in own and (beside or _without_number(theirs) in alike):
+                return self.folder.joinpath(*above[: depth + 1])
+        return None
+
+    @cached_property
+    def _outlines(self) -> dict[Path, tuple[str, ...]]:
+        below = sorted(self.folder.rglob("*")) if self.folder is not None else []
+        return {path: self._above(path) for path in below if _is_outline(path)}
+
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
-        below = sorted(self.folder.rglob("*")) if self.folder is not None else []
-        return _named({path: self._above(path) for path in below if _is_outline(path)})
+        return _named(self._outlines)
+
+    @cached_property
+    def _holding(self) -> set[tuple[str, ...]]:
+        """The folders with outlines at any depth."""
+        return {above[:depth] for above in set(self._outlines.values()) for depth in range(1, len(above) + 1)}
 
     def _above(self, path: Path) -> tuple[str, ...]:
         """Return the names of the folders between the one that is searched and an outline."""
@@ -140,6 +211,12 @@ def _bare(name: str) -> str:
     while (shorter := _NOBODY.sub("", _SEQUENCE.sub("", name))) != name:
         name = shorter
     return name
+
+
+def _without_number(name: str) -> str | None:
+    """Return a name without the number or the capital letter behind it; None if it has none, or is nothing else."""
+    match = _NUMBER.fullmatch(name)
+    return match and match[1].casefold()
 
 
 def _without_entities(name: str) -> str:

@@ -15,8 +15,13 @@ _PATIENT_NAME = re.compile(_PATIENT)
 _TCGA_SLICE = re.compile(_PATIENT + _REST)
 _ANY_SLICE = re.compile(r"(?P<patient>.+)" + _REST)
 _BARCODE = re.compile(r"(?<![A-Z0-9])TCGA[-_]([A-Z0-9]{2})[-_]([A-Z0-9]{4})(?![A-Z0-9])", re.IGNORECASE)
-_OTHER_SCAN = re.compile(  # names of BIDS, and of BraTS since 2023
-    r"(?P<person>(.+?_)?sub-[A-Z0-9]+)(_.*)?|(?P<brats>BraTS(-[A-Z]+)+-[0-9]{4,5})-[0-9]{1,3}(-.*)?", re.IGNORECASE
+_VISIT = r"[0-9][0-9.-]*|(ses|visit|session|study|exam|tp|v|t)[_-]?[0-9]+|baseline|follow-?up[0-9]*"
+_ENTITY = r"(?!sub-)[A-Z]+-[A-Z0-9]+"
+_OTHER_SCAN = re.compile(  # names of BIDS, and of BraTS since 2023; sub-cohort_P1 may be one of many
+    r"(?P<numbered>(.+?_)?sub-(?=[A-Z]*[0-9])[A-Z0-9]+)(_.*)?"
+    rf"|(?P<named>(.+?_)?sub-[A-Z]+)(_({_ENTITY}|{_VISIT}))*(_(FLAIR|T[12]w|anat))?"
+    r"|(?P<brats>BraTS(-[A-Z]+)+-[0-9]{4,5})-[0-9]{1,3}(-.*)?",
+    re.IGNORECASE,
 )
 _BESIDE = re.compile(r"\..*|data\.csv|volumes\.csv|README.*\.md|LICENSE.*", re.IGNORECASE)
 
@@ -86,17 +91,17 @@ def person(patient: str) -> str:
 
     The first three fields of a TCGA name, wherever they stand and however they are written, ``sub-...`` of BIDS and
     ``BraTS-GLI-00001`` of ``BraTS-GLI-00001-001``, so that somebody who was scanned twice is one person; any other name
-    whole.
+    whole. Behind ``sub-`` stands a number, or else nothing follows but what BIDS has there and visits.
 
     >>> person("TCGA_CS_4941_19960909"), person("tcga-cs-4941 baseline"), person("sub-01_ses-2"), person("P_1")
     ('TCGA_CS_4941', 'TCGA_CS_4941', 'sub-01', 'P_1')
-    >>> person("BraTS-GLI-00001-001")
-    'BraTS-GLI-00001'
+    >>> person("BraTS-GLI-00001-001"), person("sub-ann_ses-2"), person("sub-cohort_P_1")
+    ('BraTS-GLI-00001', 'sub-ann', 'sub-cohort_P_1')
     """
     if (match := _PATIENT_NAME.fullmatch(patient)) is not None:
         return match["case"]
     if (other := _OTHER_SCAN.fullmatch(patient)) is not None:
-        return other["person"] or other["brats"]
+        return other["numbered"] or other["named"] or other["brats"]
     barcode = _BARCODE.search(patient)
     return patient if barcode is None else f"TCGA_{barcode[1]}_{barcode[2]}".upper()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from gliomask.errors import DataError
 from gliomask.inference.dicom_studies import Headers, dicom_studies
 from gliomask.inference.homes import folders, lies_in
+from gliomask.inference.lone_masks import LoneMasks, lone_masks, mask_error
 from gliomask.inference.names import is_mask, own_names, place_of, stem, whole_path
-from gliomask.inference.nifti_studies import nifti_studies, other_sequence
+from gliomask.inference.nifti_studies import ELSEWHERE, nifti_studies, other_sequence
 from gliomask.inference.own_results import result_finder
-from gliomask.inference.studies import Study, mask_error, named_slices, stacks
+from gliomask.inference.studies import Study, named_slices, stacks
 from gliomask.inference.unread import Unread, is_other_image, unread_images
 from gliomask.inference.volume_study import Placed, VolumeStudy
 from gliomask.share import Share
@@ -77,8 +78,9 @@ def find_inputs(
 
     * Slices: see `gliomask.inference.studies.find_studies`.
     * NIfTI: a file is a study. In a folder with files named FLAIR those alone are; names that end like masks (_mask,
-      _seg, ...) are passed over. T1 before and after contrast of the same subject are taken with it, in BIDS (T1w and
-      ce-..._T1w) and in BraTS (t1n and t1c, t1 and t1ce); derivatives are passed over. T1 and T2 are no FLAIR.
+      _seg, ...) are passed over, but told where they can be of no image (`gliomask.inference.lone_masks`). T1 before
+      and after contrast of the same subject are taken with it, in BIDS (T1w and ce-..._T1w) and in BraTS (t1n and t1c,
+      t1 and t1ce); derivatives are passed over. T1 and T2 are no FLAIR.
     * DICOM: all series of a study make one, in a folder, in a zip or among the files named; FLAIR is chosen when it is
       read, and T1 before and after contrast with it. It is called after the input if that holds no other, else after
       its folder.
@@ -109,6 +111,7 @@ def find_inputs(
     masks = [path for path in given if _is_image(path) and is_mask(path)]
     planes = [path for path in given if path.suffix.lower() in slices.SUFFIXES and _is_file(path) and path not in masks]
     loose = [path for path in given if _is_loose(path)]
+    lone = _lone_among(given, masks)
     for path in given:
         try:
             if path.is_dir():
@@ -119,7 +122,7 @@ def find_inputs(
                 found += _placed(named_slices(planes, search.errors)) if path == planes[0] else []
             elif path not in masks:
                 found.append(_volume(path))
-            elif len(masks) == len(given):
+            elif path in lone:
                 raise mask_error(path)
         except DataError as error:
             search.errors.append(error)
@@ -131,6 +134,17 @@ def find_inputs(
 
 
 _Found = list[tuple[Study | VolumeStudy, PurePosixPath]]
+
+
+def _lone_among(given: Sequence[Path], masks: Sequence[Path]) -> set[Path]:
+    """Return the masks among files that are named one by one of which no image is named."""
+    if not masks:
+        return set()
+    whole = {whole_path(path): path for path in masks}
+    others = [whole_path(path) for path in given if path not in masks]
+    images = [path if is_other_image(path.name) else path / "image" for path in others]
+    top = Path(commonpath([path.parent for path in (*whole, *images)]))
+    return {whole[path] for lone in lone_masks(top, list(whole), images).values() for path in lone.files}
 
 
 def _is_image(path: Path) -> bool:
@@ -221,8 +235,10 @@ def _in_folder(folder: Path, search: _Search) -> _Found:
     for path in zips:
         found += _zip(path, search)
     unread = unread_images(part.path for part in sorted({*others} - {part for part, _ in headers}))
-    found = [(_with_notes(study, unread), place) for study, place in found]
+    lone = _lone_in(folder, (part.path for part in parts), [part for part, _ in headers])
+    found = [(_with_notes(study, unread, lone), place) for study, place in found]
     used = {path for study, _ in found for path in folders(study)}
+    errors += [files.error() for path, files in lone.items() if path not in used]
     alone = {path: files for path, files in unread.items() if path not in used}
     errors += [files.error(path) for path, files in alone.items() if files.volumes or not found]
     if not found and len(errors) == before:
@@ -230,9 +246,25 @@ def _in_folder(folder: Path, search: _Search) -> _Found:
     return found
 
 
-def _with_notes(study: Study | VolumeStudy, unread: dict[Path, Unread]) -> Study | VolumeStudy:
+def _lone_in(folder: Path, paths: Iterable[Path], dicom: Iterable[Part]) -> dict[Path, LoneMasks]:
+    """Return the masks in a folder that can be of none of the images in it."""
+    masks, images = list[Path](), {part.path.parent / "image" for part in dicom}
+    for path in paths:
+        if path.suffix.lower() == ".zip" or (is_other_image(path.name) and not is_mask(path)):
+            images.add(path)
+        elif is_other_image(path.name) and not set(ELSEWHERE) & set(path.relative_to(folder).parts):
+            masks.append(path)
+    return lone_masks(folder, masks, images)
+
+
+def _with_notes(study: Study | VolumeStudy, *unread: Mapping[Path, Unread | LoneMasks]) -> Study | VolumeStudy:
     """Note which files beside a study's own are not read."""
-    notes = [f"beside it lie {unread[path].said}, which are not read" for path in folders(study) if path in unread]
+    notes = [
+        f"beside it lie {files[path].said}, which are not read"
+        for files in unread
+        for path in folders(study)
+        if path in files
+    ]
     return replace(study, notes=(*study.notes, *notes)) if notes else study
 
 

@@ -14,7 +14,8 @@ from gliomask.inference.volume_study import Placed, VolumeStudy
 
 _BIDS = re.compile(r"(?P<owner>sub-[^_]+(_ses-[^_]+)?)(?P<entities>(_[a-z]+-[^_]+)*)_(?P<word>[A-Za-z0-9]+)")
 _WORDS = re.compile(r"(?P<owner>.*?)[^A-Za-z0-9]*(?P<word>[A-Za-z0-9]+)")
-_ELSEWHERE = ("derivatives", "sourcedata")  # of a BIDS data set
+ELSEWHERE = ("derivatives", "sourcedata")
+"""Folders of a BIDS data set that hold no images to predict."""
 _KINDS = {  # by the last word of the name, in BIDS, BraTS 2020 and BraTS 2023
     "flair": "FLAIR", "t2flair": "FLAIR", "t2f": "FLAIR",
     "t1": "before", "t1n": "before", "t1w": "before", "t1flair": "before",
@@ -87,7 +88,7 @@ def nifti_studies(top: Path, paths: Sequence[Path], errors: list[DataError]) -> 
     images = [
         _Image.of(path)
         for path in paths
-        if not is_mask(path) and not set(_ELSEWHERE) & set(path.relative_to(top).parts[:-1])
+        if not is_mask(path) and not set(ELSEWHERE) & set(path.relative_to(top).parts[:-1])
     ]
     for _, files in groupby(images, key=lambda image: image.path.parent):
         here = list(files)

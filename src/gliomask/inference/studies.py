@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
+from gliomask.inference.lone_masks import mask_error
 from gliomask.inference.names import is_mask
 from gliomask.inference.own_results import result_finder
 from gliomask.volumes.archive import list_parts
@@ -167,11 +168,6 @@ def find_studies(inputs: Iterable[Path]) -> list[Study]:
     if errors:
         raise errors[0]
     return studies
-
-
-def mask_error(path: Path) -> DataError:
-    """Return what is wrong with a mask that was given as an image."""
-    return DataError(path, "is a mask, by its name", "an image", "give the image; a mask beside a slice is found")
 
 
 def named_slices(paths: Iterable[Path], errors: list[DataError]) -> list[Study]:

@@ -28,15 +28,14 @@ import pandas as pd
 from gliomask.config import CutName
 from gliomask.data import naming
 from gliomask.data.records import PatientRecord
-from gliomask.errors import UsageError
-from gliomask.files import require_own_json, whole_file
+from gliomask.files import whole_file
 from gliomask.radiogenomics.agreement import Agreement, agree
 from gliomask.radiogenomics.association import Association, ClusterAuc, associate, cluster_aucs
 from gliomask.radiogenomics.features import COMPONENTS, FEATURES, SHAPE_FEATURES, Components, select
+from gliomask.radiogenomics.study_folder import PAGE, SUMMARY, require_own_folder
 
 MANUAL, PREDICTED = "manual", "predicted"
 """The two kinds of masks."""
-SUMMARY, PAGE = "summary.json", "report.html"
 _MISSING = {"", "na", "n/a", "nan", "null", "[not available]", "[not applicable]"}
 _RECIPROCAL = "bevr"  # the study speaks of 1/BEVR, which is large where the tumour is irregular
 
@@ -150,21 +149,6 @@ def analyse(
         {kind: cluster_aucs(values, labels) for kind, values in reciprocal.items()},
         agreements,
     )
-
-
-def require_own_folder(folder: Path) -> None:
-    """Make sure that nothing but an earlier study is written over.
-
-    Raises
-    ------
-    UsageError
-        If the folder has a ``summary.json`` that is no study's, an evaluation's, say; or a page and none, which is
-        that of a run.
-    """
-    kind = "a radiogenomic study"
-    require_own_json(folder / SUMMARY, lambda known: isinstance(known, dict) and "associations" in known, kind)
-    if (folder / PAGE).exists() and not (folder / SUMMARY).exists():
-        raise UsageError(f"{folder / PAGE} is not of {kind} and would be replaced; choose another --out")
 
 
 def write_study(study: Study, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

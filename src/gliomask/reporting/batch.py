@@ -70,7 +70,7 @@ def predict_all(
                 try:
                     results.append(result.result())
                 except (GliomaskError, OSError, MemoryError) as error:
-                    failures.append(failure(study.name, error, out))
+                    failures.append(failure(study.name, error, out / study.name))
                     yield failures[-1]
                 else:
                     yield results[-1]

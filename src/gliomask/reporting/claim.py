@@ -14,10 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gliomask.errors import ResultExistsError
+from gliomask.files import is_there, lock
 from gliomask.inference.own_results import UNFINISHED, read_result
-
-if sys.platform != "win32":
-    import fcntl
 
 _PATIENCE = 30.0
 
@@ -115,31 +113,13 @@ def _taken(mark: Path) -> int | None:
     """Open and lock a mark; None if another call has it."""
     while True:
         handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
-        is_mine = _lock(handle)
-        if is_mine and _is_there(mark, handle):
+        is_mine = lock(handle) is not False
+        if is_mine and is_there(mark, handle):
             return handle
         os.close(handle)
         if not is_mine:
             return None
         # another call had it, and removed it before it let go
-
-
-def _lock(handle: int) -> bool:
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a disk without locks
-            return True
-    return True
-
-
-def _is_there(mark: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(mark.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _remove_leftovers(folder: Path, handle: int) -> None:
@@ -157,7 +137,7 @@ def _release(mark: Path, handle: int) -> None:
     """Remove the mark and let go of it; where files can be locked in this order, or the next call's mark would go."""
     if sys.platform == "win32":
         os.close(handle)
-        mark.unlink()
+        mark.unlink(missing_ok=True)
     else:
-        mark.unlink()
+        mark.unlink(missing_ok=True)
         os.close(handle)

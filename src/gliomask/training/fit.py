@@ -141,8 +141,11 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
 
 
 def _require_place(run: RunFolder, options: FitOptions) -> None:
-    """Make sure that nothing which was trained is lost."""
-    if not run.holds_work:
+    """Make sure that nothing which was trained is lost.
+
+    The first process empties the folder of a fast dev run; others may look at it before, and find an earlier one's.
+    """
+    if (options.fast_dev_run and not is_main_process()) or not run.holds_work:
         return
     if not options.resume:
         raise UsageError(f"{run.path} holds a run already; use --resume to go on with it, or another --name")

@@ -9,6 +9,7 @@ from typing import Any
 
 from gliomask.errors import DataError
 from gliomask.files import whole_file
+from gliomask.radiogenomics.study_folder import require_no_study
 from gliomask.reporting.leak import leak_paragraph
 from gliomask.reporting.look import PREDICTION, TRUTH
 from gliomask.reporting.report import provenance, wording
@@ -101,9 +102,12 @@ def write_report(
 
     Raises
     ------
+    UsageError
+        If the HTML file is the page of a radiogenomic study.
     OSError
         If a file cannot be written.
     """
+    require_no_study(out)
     cases, reason = _cases(report.scored, data, progress)
     drawings = report.drawings()
     text = _render(report, drawings, cases, reason)
