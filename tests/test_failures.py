@@ -12,7 +12,7 @@ import pytest
 from builders import write_known_model
 from gliomask.cli.app import main
 from gliomask.errors import failure
-from gliomask.inference import volume_study
+from gliomask.volumes.nifti_image import read_nifti
 from volume_pairs import convert, save, scan, write_pair
 
 READ = "expected a file that may be read; check that it is still there, its permissions and the disk"
@@ -62,15 +62,14 @@ def test_predict_and_convert_blame_an_input_that_is_out_of_reach(
     model = str(write_known_model(tmp_path / "known"))
     flair = write_pair(tmp_path / "in")
     save(tmp_path / "more" / "P2-t2f.nii", scan(1)[0])
-    read = volume_study.read_nifti
 
     def then_gone(path: Path) -> Any:
         with monkeypatch.context() as patch:
             if path == flair:
                 _out_of_reach(patch, path)
-            return read(path)
+            return read_nifti(path)
 
-    monkeypatch.setattr(volume_study, "read_nifti", then_gone)
+    monkeypatch.setattr("gliomask.inference.volume_study.read_nifti", then_gone)
     given = [str(tmp_path / "in"), str(tmp_path / "more")]
     assert main(["predict", *given, "--model", model, "--out", str(tmp_path / "out"), "--no-pictures"]) == 1
     assert capsys.readouterr().err == f"P1-t2f: Permission denied ({flair}); {READ}\n"

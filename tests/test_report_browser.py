@@ -12,7 +12,7 @@ from builders import tiny_dataset
 from gliomask.cli.report import main
 from gliomask.config import SplitConfig
 from gliomask.data.index import build_index
-from test_report import SLICES, write_run, write_scored
+from report_runs import SLICES, write_run, write_scored
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
