@@ -11,16 +11,12 @@ import numpy as np
 import pytest
 
 from builders import block, write_known_model, write_known_patient
+from chromium import TELEPHONE, chromium, contrast, expect, needs_chromium, opened_page
 from dicom_builders import write_series
 from serving import Client, serving
-from test_report_browser import CHROMIUM, CONTRAST, TELEPHONE
 from volume_pairs import save, scan, turned
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright_api.expect
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed (looked for chromium, google-chrome)"
-)
+pytestmark = needs_chromium
 FOUND = np.stack([block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
 EVIL = "<img src=x onerror=document.title='hit'>"
 
@@ -45,29 +41,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def page(browser: Any, client: Client, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Open the page, let the test act, and see that nothing was complained of and nobody else asked."""
-    context = browser.new_context(**getattr(request, "param", {}))
-    opened = context.new_page()
-    complaints: list[str] = []
-    requests: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda asked: requests.append(asked.url))
-    opened.goto(f"http://127.0.0.1:{client.port}/")
-    yield opened
-    title = opened.title()
-    context.close()
-    assert complaints == []
-    assert title == "gliomask: masks of gliomas"
-    assert [url for url in requests if not url.startswith((f"http://127.0.0.1:{client.port}/", "data:"))] == []
+    """Open the page, let the test act, and see that no name of a file was run."""
+    with opened_page(browser, f"http://127.0.0.1:{client.port}/", **getattr(request, "param", {})) as opened:
+        yield opened
+        assert opened.title() == "gliomask: masks of gliomas"
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +206,8 @@ def test_page_is_no_wider_than_a_telephone(page: Any, upload: str) -> None:
 @pytest.mark.parametrize("page", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True)
 def test_ink_and_ground_part_in_light_and_dark(page: Any, upload: str) -> None:
     look(page, upload)
-    before, rest = CONTRAST.partition('["h1"')[::2]
-    queries = str([
-        "h1", ".scope", ".caveat", "#drop h2", "#drop .more", "button", ".primary", "summary", ".state", ".study h3",
-        ".verdict", ".facts dt", ".facts dd", ".warnings li", ".pictures .name", ".downloads a", "footer",
-    ])  # fmt: skip
-    contrast = page.evaluate(before + queries + rest.partition("]")[2])
-    assert min(contrast.values()) >= 4.5, contrast
-    assert len(contrast) == 17
+    found = contrast(
+        page, "h1", ".scope", ".caveat", "#drop h2", "#drop .more", "button", ".primary", "summary", ".state", ".study h3",
+        ".verdict", ".facts dt", ".facts dd", ".warnings li", ".pictures .name", ".downloads a", "footer", "#series",
+    )  # fmt: skip
+    assert min(found.values()) >= 4.5, found
