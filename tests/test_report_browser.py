@@ -121,8 +121,8 @@ def test_page_is_no_wider_than_a_telephone(opened: Any) -> None:
 @pytest.mark.parametrize("opened", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True)
 def test_ink_and_ground_part_in_light_and_dark(opened: Any) -> None:
     found = contrast(
-        opened, "h1", "p.scope", ".tile .value", ".tile .more", ".caveats li", "nav a", ".scores td.more", ".caution th",
-        "code", ".chart text", "figcaption", ".viewer .more", ".dice", ".facts dt",
+        opened, "h1", "p.scope", ".tile .value", ".tile .more", ".caveats li", "nav a", ".scores td.more",
+        ".caution th", "code", ".chart text", "figcaption", ".viewer .more", ".dice", ".facts dt",
     )  # fmt: skip
     assert min(found.values()) >= 4.5, found
 
