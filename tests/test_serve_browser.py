@@ -208,6 +208,7 @@ def test_ink_and_ground_part_in_light_and_dark(page: Any, upload: str) -> None:
     look(page, upload)
     found = contrast(
         page, "h1", ".scope", ".caveat", "#drop h2", "#drop .more", "button", ".primary", "summary", ".state",
-        ".study h3", ".verdict", ".facts dt", ".facts dd", ".warnings li", ".pictures .name", ".downloads a", "footer", "#series",
+        ".study h3", ".verdict", ".facts dt", ".facts dd", ".warnings li", ".pictures .name", ".downloads a",
+        "footer", "#series",
     )  # fmt: skip
     assert min(found.values()) >= 4.5, found
