@@ -25,6 +25,7 @@ NAMES = [
     "Prediction",
     "Predictor",
     "RunFolder",
+    "Share",
     "TrainConfig",
     "build_index",
     "choose_subset",

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import nibabel
@@ -317,10 +318,13 @@ def test_what_was_in_hand_when_a_call_was_interrupted_is_in_the_table(
     """The signal comes while the first study is waited for; both in hand are finished before the table is written."""
     for name in ("a", "b", "c", "d"):
         write_known_patient(tmp_path / "data", name, FOUND, None)
-    seen = results._seen
+    seen, both_in_hand = results._seen, Event()
 
     def slow(name: str, predictor: Any) -> bool | None:
+        if name == "b":
+            both_in_hand.set()
         if name == "a":
+            assert both_in_hand.wait(60)  # or a thread that is just being started might not be waited for
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.3)
         return seen(name, predictor)

@@ -23,6 +23,7 @@ _HOMES = {
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
     "RunFolder": "gliomask.training.run_folder",
+    "Share": "gliomask.share",
     "TrainConfig": "gliomask.config",
     "build_index": "gliomask.data.index",
     "choose_subset": "gliomask.evaluation.subsets",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from gliomask.reporting.explore import explore
     from gliomask.reporting.loaded import Keep
     from gliomask.reporting.results import predict_study
+    from gliomask.share import Share
     from gliomask.training.cross_validation import CrossValidation
     from gliomask.training.fit import fit
     from gliomask.training.folds import fit_folds
@@ -74,6 +76,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "RunFolder",
+    "Share",
     "TrainConfig",
     "build_index",
     "choose_subset",
