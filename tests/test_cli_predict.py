@@ -365,7 +365,7 @@ def test_a_link_to_a_mask_does_not_hide_where_it_lies(
     assert np.array_equal(read_mask(truth / "case_3_mask.tif"), TRUTH[2])
 
 
-@pytest.mark.parametrize("name", ["", ".", ".."])
+@pytest.mark.parametrize("name", ["", ".", "..", "summary.json", "summary.csv"])
 def test_a_name_that_leads_out_of_the_results_is_refused(model: str, tmp_path: Path, name: str) -> None:
     folder = write_known_patient(tmp_path / "data", "case", FOUND, None)
     (study,) = find_studies([folder])

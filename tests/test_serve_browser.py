@@ -162,7 +162,8 @@ def test_a_series_is_chosen_where_its_description_does_not_say_flair(page: Any, 
     page.get_by_label("FLAIR series").fill("xyz")
     page.set_input_files("#folder", tmp_path / "study")
     expect(page.locator(".state").first).to_have_text("Done: 1 study", timeout=30_000)
-    expect(page.locator(".study").first.locator(".facts")).to_contain_text("ml")
+    expect(page.locator(".study").first.locator(".facts")).to_contain_text("series 2 (Ax XYZ; 6 slices, axial)")
+    expect(page.get_by_label("FLAIR series")).to_have_value("")  # it is not that of the next patient
 
 
 def test_what_is_too_much_is_not_sent(page: Any, data: Path) -> None:
@@ -175,6 +176,18 @@ def test_what_is_too_much_is_not_sent(page: Any, data: Path) -> None:
 
 
 ABOUT = {"model": "known", "precision": "float32", "version": "0", "size": 1, "files": 9, "seconds": 3600}
+
+
+def test_why_files_are_not_taken_stays_to_be_read(browser: Any, client: Client, data: Path) -> None:
+    page = browser.new_page()
+    page.route("**/files/**", lambda route: route.fulfill(status=507, json={"error": "no room left"}))
+    page.goto(f"http://127.0.0.1:{client.port}/")
+    page.set_input_files("#files", data / "p1" / "p1_flair.nii.gz")
+    expect(page.locator(".state")).to_have_text("Not sent. no room left")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(300)
+    expect(page.locator(".state")).to_have_text("Not sent. no room left")
+    page.close()
 
 
 def test_viewer_is_used_by_keys(page: Any, upload: str) -> None:

@@ -111,6 +111,26 @@ def test_ctrl_c_ends_it_while_it_predicts_and_receives(model: str, tmp_path: Pat
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+def test_a_terminal_that_is_closed_and_a_second_signal_leave_nothing(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started("--no-browser", temporary=temporary) as (process, client):  # a network that takes its time
+        upload = client.new()
+        for number in range(6):
+            for path in write_known_patient(tmp_path / "data", f"case{number}", FOUND, None).iterdir():
+                client.put(upload, f"case{number}/{path.name}", path.read_bytes())
+        client.ask("POST", f"/uploads/{upload}/predict")
+        while client.ask("GET", f"/uploads/{upload}").json["state"] != "predicting":
+            pass
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout is not None
+        assert any(line.startswith("ending, after the studies in hand") for line in process.stdout)
+        status, said, _ = ended(process, signal.SIGINT)
+    assert (status, said) == (0, "ended; what was sent, and all results, are removed\n")
+    assert list(temporary.iterdir()) == []
+
+
 def test_documented_calls_of_a_program_work_and_for_others_there_is_a_warning(model: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")

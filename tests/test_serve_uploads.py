@@ -125,8 +125,8 @@ def test_folders_are_kept_and_lone_files_lie_together(uploads: Uploads, tmp_path
     upload = uploads.new()
     for name in ("a/x.tif", "a/b/y.tif", "z.tif", "zz.tif"):
         put(upload, name)
-    assert files_in(upload.folder) == {"folders/a/x.tif", "folders/a/b/y.tif", "files/z.tif", "files/zz.tif"}
-    assert upload.inputs() == [upload.folder / "files", upload.folder / "folders" / "a"]
+    assert files_in(upload.folder) == {"folders/a/x.tif", "folders/a/b/y.tif", "upload-1/z.tif", "upload-1/zz.tif"}
+    assert upload.inputs() == [upload.folder / "upload-1", upload.folder / "folders" / "a"]
     assert (upload.files, upload.size) == (4, 4 * len(b"content"))
     assert upload.folder.parent == tmp_path
 
@@ -135,7 +135,7 @@ def test_a_lone_file_is_searched_by_itself(uploads: Uploads) -> None:
     upload = uploads.new()
     put(upload, "t1.nii.gz")
     put(upload, ".DS_Store")
-    assert upload.inputs() == [upload.folder / "files" / "t1.nii.gz"]
+    assert upload.inputs() == [upload.folder / "upload-1" / "t1.nii.gz"]
 
 
 def test_an_interrupted_file_leaves_nothing(uploads: Uploads) -> None:
@@ -155,6 +155,32 @@ def test_nothing_is_replaced(uploads: Uploads) -> None:
         with pytest.raises(UploadError, match=r"sent already|file and a folder"):
             put(upload, f"{name}" if "/" in name else f"{name}/x.tif/z")
     assert (upload.folder / "folders/a/x.tif").read_bytes() == b"content"
+
+
+def test_of_two_of_one_name_at_once_one_is_taken(uploads: Uploads) -> None:
+    upload = uploads.new()
+
+    def second() -> None:
+        with pytest.raises(UploadError, match="sent already"):
+            put(upload, "x.tif", b"other")
+
+    put(upload, "x.tif", then=second)
+    assert (upload.files, upload.size) == (1, len(b"content"))
+    upload.start()
+
+
+def test_an_upload_stays_while_it_grows(tmp_path: Path) -> None:
+    now = 0.0
+    uploads = Uploads(tmp_path, Limits(seconds=100), clock=lambda: now)
+    upload = uploads.new()
+    with upload.file("long") as write:
+        for _ in range(4):
+            now += 90.0
+            write(b"some")
+            uploads.sweep()
+    now += 100.0
+    uploads.sweep()
+    assert upload.gone
 
 
 def test_too_much_is_refused_before_and_while_it_comes(tmp_path: Path) -> None:
@@ -198,17 +224,18 @@ def test_an_upload_goes_when_nobody_looks(tmp_path: Path) -> None:
     for upload in (looked, left, busy):
         put(upload, "a")
     busy.state = State.PREDICTING
+    uploads.sweep()
     now = 60.0
     uploads.get(looked.id)
     now = 120.0
     uploads.sweep()
-    assert files_in(tmp_path) == {"1/files/a", "3/files/a"}
+    assert files_in(tmp_path) == {"1/upload-1/a", "3/upload-3/a"}
     with pytest.raises(UnknownUploadError):
         uploads.get(left.id)
     busy.state = State.DONE
     now = 210.0
     uploads.sweep()
-    assert files_in(tmp_path) == {"3/files/a"}  # the hour of results begins when they are there
+    assert files_in(tmp_path) == {"3/upload-3/a"}  # the hour of results begins when they are there
     now = 221.0
     uploads.sweep()
     assert files_in(tmp_path) == set()
@@ -291,6 +318,19 @@ def test_the_zip_holds_all_results_and_no_place_of_this_computer(uploads: Upload
     (row,) = json.loads(content["summary.json"])
     assert (row["folder"], row["source"]) == ("case", "case")
     assert content["case/case_1_mask.tif"] == (upload.results / "case" / "case_1_mask.tif").read_bytes()
+
+
+def test_the_zip_holds_no_place_that_json_writes_otherwise(jobs: Jobs, tmp_path: Path) -> None:
+    (tmp_path / "größe").mkdir()
+    upload = Uploads(tmp_path / "größe", Limits()).new()
+    put_slices(upload, write_known_patient(tmp_path / "data", "case", FOUND, None), "case/")
+    jobs.start(upload)
+    wait(lambda: upload.state is State.DONE)
+    with zipfile.ZipFile(pack(upload)) as archive:
+        summary = json.loads(archive.read("case/summary.json"))
+        (row,) = json.loads(archive.read("summary.json"))
+    assert summary["folder"] == row["folder"] == "case"
+    assert str(tmp_path) not in json.dumps([summary, row], ensure_ascii=False)
 
 
 def test_uploads_wait_for_each_other_and_are_told_their_place(

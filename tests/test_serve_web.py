@@ -111,7 +111,17 @@ def test_too_early_and_too_late(client: Client, done: tuple[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b'"7"', b'{"series": 7}', b'{"serie": "7"}', b'{"series": "%s"}' % (b"7" * 65), b" " * 5000, b"\xff"],
+    [
+        b"{",
+        b"[]",
+        b'"7"',
+        b'{"series": 7}',
+        b'{"serie": "7"}',
+        b'{"series": "%s"}' % (b"7" * 65),
+        b" " * 5000,
+        b"\xff",
+        b"[" * 1024,
+    ],
 )
 def test_what_comes_with_the_start_is_a_series_or_nothing(client: Client, body: bytes) -> None:
     upload = client.new()

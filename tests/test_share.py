@@ -143,6 +143,21 @@ def test_a_part_says_how_much_it_is_and_tells_its_failures_alone(
     ]
 
 
+def test_a_failure_in_the_first_part_is_in_the_table_and_once(model: str, tmp_path: Path) -> None:
+    data = incoming(tmp_path / "data", good=3, bad=0, broken=False)
+    for folder in ("x", "y"):
+        (data / folder).mkdir()
+        (data / folder / "scan.zip").write_bytes(b"no zip")
+    for part in ("1/2", "2/2", "1/2", "1/2", "2/2"):
+        main(["predict", str(data), "--model", model, "--out", str(tmp_path / "out"), "--no-pictures", "--part", part])
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [row["study"] for row in rows] == ["good0", "good1", "good2", "scan.zip", "scan.zip"]
+    (tmp_path / "alone").mkdir()
+    alone = incoming(tmp_path / "alone", good=0, bad=1, broken=False)
+    main(["predict", str(alone), "--model", model, "--out", str(tmp_path / "new"), "--no-pictures", "--part", "1/2"])
+    assert table(tmp_path / "new") == {"bad0": "failed"}
+
+
 def test_a_part_without_studies_is_done(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = incoming(tmp_path / "data", good=1, bad=0, broken=False), tmp_path / "out"
     assert main(["predict", str(data), "--model", model, "--out", str(out), "--part", "2/2", "--json"]) == 0

@@ -284,7 +284,7 @@ def test_moved_results_are_where_they_are(model: Path, tmp_path: Path, capsys: p
 # --- the table
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_call_leaves_a_table_of_what_is_complete(
     model: Path,
     tmp_path: Path,

@@ -57,7 +57,10 @@ def counter(progress: Progress | None, total: int) -> Callable[[object], None]:
 
 @contextmanager
 def ends_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM (of a batch system, of a container that stops) end a block as Ctrl-C does: what is done is kept."""
+    """Let SIGTERM (of a batch system, of a container that stops) end a block as Ctrl-C does: what is done is kept.
+
+    So does SIGHUP (of a terminal that is closed), unless whoever started the command ignores it, as ``nohup`` does.
+    """
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -65,11 +68,15 @@ def ends_like_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    known = (signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
+    before = {each: signal.getsignal(each) for each in known if signal.getsignal(each) is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 class Printer:

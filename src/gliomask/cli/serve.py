@@ -14,6 +14,8 @@ from gliomask.config import EngineName, PredictionPrecision
 from gliomask.errors import UsageError
 from gliomask.models.trained import DEFAULT
 
+_ENDING = "ending, after the studies in hand"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions(OutputOptions):
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         )
         if not is_loopback(options.host):
             printer.error(_open_to_others(options.host))
-        with server(predictor, options.host, Limits(size=options.max_mb * MEBI)) as answering:
+        limits = Limits(size=options.max_mb * MEBI)
+        with server(predictor, options.host, limits, lambda: printer.line(_ENDING)) as answering:
             address = address_of(listening)
             printer.line(f"{address} ({predictor.contract.name}, {predictor.precision}); Ctrl-C ends it")
             printer.line("For research, not for diagnosis. Images stay on this computer, and are removed at the end.")

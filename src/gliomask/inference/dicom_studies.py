@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import groupby
@@ -44,7 +45,8 @@ def dicom_studies(source: Path, headers: Headers, series: str | None, errors: li
             spoilt.setdefault(part.folder, read)
         else:
             frames += read
-    errors += [_with_folder(error, [one for one in frames if one.part.folder == at]) for at, error in spoilt.items()]
+    images = Counter(frame.part.folder for frame in frames) if spoilt else Counter()
+    errors += [_with_folder(error, images[folder]) for folder, error in spoilt.items()]
     ordered = sorted(frames, key=lambda frame: (frame.study, frame.part))
     studies = [list(group) for _, group in groupby(ordered, key=lambda frame: frame.study)]
     alone = len(studies) == 1 and set(spoilt) <= {frame.part.folder for frame in frames}
@@ -57,11 +59,11 @@ def dicom_studies(source: Path, headers: Headers, series: str | None, errors: li
     return found
 
 
-def _with_folder(error: DataError, others: Sequence[DicomFrame]) -> DataError:
+def _with_folder(error: DataError, others: int) -> DataError:
     """Say what is left out with a file: it may be one of their slices."""
     if not others:
         return error
-    cure = f"{error.cure}; {len(others)} other image(s) of its folder are left out with it"
+    cure = f"{error.cure}; {others} other image(s) of its folder are left out with it"
     return DataError(error.path, error.found, error.expected, cure)
 
 

@@ -76,7 +76,7 @@ def predict_all(
                     yield results[-1]
     finally:
         done = results or any(read_result(out / study.name) for study in found.studies)  # in hand when broken off
-        if done or (failures and (out / TABLE).is_file()):  # a failure alone begins none
+        if done or (failures and (part != ALL or (out / TABLE).is_file())):  # a failure of all alone begins none
             try:
                 write_table(out, results, failures, elsewhere)
             except OSError as error:

@@ -37,6 +37,7 @@ from gliomask.inference.volume_study import VolumeStudy
 from gliomask.reporting.claim import claimed
 from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
 from gliomask.reporting.measures import measure
+from gliomask.reporting.results_table import TABLE
 
 CROPPED = "the head is small in the image: only the part around it was looked at, enlarged"
 NO_TUMOUR = "EMPTY MASK: no tumour found"
@@ -59,7 +60,7 @@ def finished(study: Study | VolumeStudy, predictor: Predictor, out: Path, keep: 
         If there is a summary.json of somebody else, or a file of the study cannot be read.
     """
     folder = out / study.name
-    if study.name in {"", ".", ".."}:
+    if study.name in {"", ".", "..", SUMMARY, TABLE}:
         raise UsageError(f"a study called {study.name!r}; expected a name for its folder of results; rename its file")
     if lies_in(study, folder):
         said = f"{folder} holds the images themselves; expected another --out, where masks replace no truth; choose one"

@@ -57,7 +57,12 @@ def _rows(
     out: Path, results: Sequence[Mapping[str, Any]], failures: Sequence[Failure], elsewhere: Container[str]
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"study": each.study, "status": "failed", "error": each.reason} for each in failures]
-    rows += [row for row in _told(out) if row.get("status") == "failed" and row["study"] in elsewhere]
+    said = {(row["study"], row["error"]) for row in rows}
+    rows += [
+        row
+        for row in _told(out)
+        if row.get("status") == "failed" and row["study"] in elsewhere and (row["study"], row.get("error")) not in said
+    ]
     named = {result["study"] for result in results}
     for result in [*results, *(old for old in _earlier(out) if old["study"] not in named)]:
         values = {key: value for key, value in result.items() if key not in {"study", "skipped"}}

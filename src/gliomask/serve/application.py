@@ -159,7 +159,7 @@ def _series(body: bytes) -> str | None:
     """
     try:
         told = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     series = told.get("series", "") if isinstance(told, dict) and told.keys() <= {"series"} else None
     if not isinstance(series, str) or len(series) > _LONGEST_SERIES:

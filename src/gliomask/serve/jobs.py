@@ -11,6 +11,7 @@ from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.reporting.batch import predict_all
 from gliomask.reporting.loaded import Keep
+from gliomask.serve.told import study_of
 from gliomask.serve.trouble import sentence
 from gliomask.serve.upload import State, Upload
 
@@ -110,6 +111,7 @@ class Jobs:
                 if upload.gone or self._ended:
                     return
                 upload.outcomes.append(outcome)
+                upload.told.append(study_of(upload, len(upload.outcomes) - 1))
                 upload.done = len(upload.outcomes)
         if upload.outcomes:
             upload.state = State.DONE

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,7 +74,9 @@ def address_of(listening: socket.socket) -> str:
 
 
 @contextmanager
-def server(predictor: Predictor, host: str, limits: Limits) -> Iterator[uvicorn.Server]:
+def server(
+    predictor: Predictor, host: str, limits: Limits, ending: Callable[[], object] = lambda: None
+) -> Iterator[uvicorn.Server]:
     """Yield what answers requests; all files that came, and all results, are gone after the block.
 
     Parameters
@@ -83,6 +87,9 @@ def server(predictor: Predictor, host: str, limits: Limits) -> Iterator[uvicorn.
         Where it will listen: by this name it may be asked, too.
     limits
         How much is taken, and how long it is kept.
+    ending
+        Called when no more is answered, before the end of the studies in hand is waited for. Meanwhile signals are
+        ignored (in the main thread): files that are being written would stay.
     """
     with TemporaryDirectory(prefix="gliomask-", ignore_cleanup_errors=True) as folder:  # of which others see nothing
         uploads, jobs = Uploads(Path(folder).resolve(), limits), Jobs(predictor)
@@ -97,8 +104,25 @@ def server(predictor: Predictor, host: str, limits: Limits) -> Iterator[uvicorn.
         try:
             yield uvicorn.Server(_config(application(uploads, jobs, names_of(host), about)))
         finally:
-            uploads.clear()
-            jobs.close()
+            with _undisturbed():
+                ending()
+                uploads.clear()
+                jobs.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore the signals that end a program, in the only thread that can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = {"SIGINT", "SIGTERM", "SIGHUP"} & signal.Signals.__members__.keys()
+    before = {name: signal.signal(signal.Signals[name], signal.SIG_IGN) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(signal.Signals[name], handler)
 
 
 def _config(app: Guard) -> uvicorn.Config:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +59,7 @@ def tell(upload: Upload, place: int) -> dict[str, Any]:
         "files": upload.files,
         "size": upload.size,
         "error": upload.error,
-        "studies": [_study(upload, number) for number in range(len(upload.outcomes))],
+        "studies": list(upload.told),
     }
 
 
@@ -115,12 +117,29 @@ def pack(upload: Upload) -> Path:
 def _add(archive: zipfile.ZipFile, upload: Upload, path: Path) -> None:
     name = path.relative_to(upload.results).as_posix()
     if path.suffix in _TEXTS:
-        archive.writestr(name, upload.readable(path.read_text(encoding="utf-8")))
+        archive.writestr(name, _readable(upload, path))
     else:
         archive.write(path, name, zipfile.ZIP_STORED if path.suffix in _PACKED else None)
 
 
-def _study(upload: Upload, number: int) -> dict[str, Any]:
+def _readable(upload: Upload, path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".json":
+        return upload.readable(text)
+    return json.dumps(_strings(json.loads(text), upload.readable), indent=2) + "\n"  # in which paths are escaped
+
+
+def _strings(values: Any, change: Callable[[str], str]) -> Any:
+    """Return JSON values with every text in them changed."""
+    if isinstance(values, dict):
+        return {name: _strings(value, change) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_strings(value, change) for value in values]
+    return change(values) if isinstance(values, str) else values
+
+
+def study_of(upload: Upload, number: int) -> dict[str, Any]:
+    """Return what there is to say of a study, once its files are there: `tell` asks no disk."""
     outcome = upload.outcomes[number]
     if isinstance(outcome, Failure):
         return {"name": upload.readable(outcome.study), "failed": upload.readable(outcome.reason)}

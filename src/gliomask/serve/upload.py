@@ -56,12 +56,12 @@ class State(StrEnum):
 
 
 class Upload:
-    """What was sent together, in a folder of its own: ``files/`` (alone), ``folders/``, ``results/``.
+    """What was sent together, in a folder of its own: ``upload-1/`` (files alone), ``folders/``, ``results/``.
 
     Parameters
     ----------
     folder
-        For all of its files; made when the first comes.
+        For all of its files; made when the first comes. Studies without a name of their own are called after it.
     limits
         How much is taken.
 
@@ -69,8 +69,8 @@ class Upload:
     ----------
     state, done, total
         How far it is; of ``total`` studies (or files looked at, while it is searched) so many are done.
-    outcomes
-        Of studies: what `gliomask.predict_all` yields.
+    outcomes, told
+        Of studies: what `gliomask.predict_all` yields, and what is told of each.
     error
         Why the whole of it failed, if it did.
     series
@@ -82,13 +82,15 @@ class Upload:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.id = secrets.token_urlsafe(24)
         self.folder, self.results = folder, folder / "results"
+        self._alone, self._folders = folder / f"upload-{folder.name}", folder / "folders"
         self.state, self.done, self.total = State.RECEIVING, 0, 0
         self.outcomes: list[dict[str, Any] | Failure] = []
+        self.told: list[dict[str, Any]] = []
         self.error: str | None = None
         self.series: str | None = None
         self.gone = False
         self.size, self.files = 0, 0
-        self._limits, self._lock, self._open = limits, Lock(), 0
+        self._limits, self._lock, self._coming = limits, Lock(), set[Path]()
 
     @contextmanager
     def file(self, name: str, length: int | None = None) -> Iterator[Callable[[bytes], None]]:
@@ -107,7 +109,7 @@ class Upload:
             If the name cannot be taken; its kinds: if the upload is no longer open or gone, or it is too much.
         """
         path = safe_path(name)
-        target = self.folder / ("files" if len(path.parts) == 1 else "folders") / path
+        target = (self._alone if len(path.parts) == 1 else self._folders) / path
         self._begin(target, path, length)
         taken = 0
 
@@ -123,7 +125,7 @@ class Upload:
                 yield write
             whole = True
         finally:
-            self._end(0 if whole else taken, whole=whole)
+            self._end(target, 0 if whole else taken, whole=whole)
 
     def start(self, series: str | None = None) -> None:
         """Take no more files; it waits for its prediction.
@@ -141,23 +143,22 @@ class Upload:
         with self._lock:
             if self.state is not State.RECEIVING:
                 raise UploadStateError(f"this upload is {self.state} already; expected one start; send a new upload")
-            if self._open:
-                raise UploadStateError(f"{self._open} file(s) still coming; expected all of them; wait for them")
+            if self._coming:
+                raise UploadStateError(f"{len(self._coming)} file(s) still coming; expected all of them; wait for them")
             if not self.files:
                 raise UploadStateError("an upload without files; expected slices, NIfTI or DICOM; send some first")
             self.state, self.series = State.WAITING, series
 
     def inputs(self) -> list[Path]:
         """Return what to search: each folder that was sent, and the files without one together (one: by itself)."""
-        files, folders = self.folder / "files", self.folder / "folders"
-        alone = [path for path in files.glob("*") if not path.name.startswith(".")]
-        return [*(alone if len(alone) == 1 else [files] if alone else []), *sorted(folders.glob("*"))]
+        alone = [path for path in self._alone.glob("*") if not path.name.startswith(".")]
+        return [*(alone if len(alone) == 1 else [self._alone] if alone else []), *sorted(self._folders.glob("*"))]
 
     def readable(self, text: str) -> str:
         """Return a text in which files are called as they were sent, and what can be done as the page calls it."""
         text = text.replace("(--series)", "(FLAIR series, below the buttons)")
-        for place in ("files", "folders", "results"):
-            text = text.replace(f"{self.folder / place}{os.sep}", "")
+        for place in (self._alone, self._folders, self.results):
+            text = text.replace(f"{place}{os.sep}", "")
         return text.replace(f"{self.folder}{os.sep}", "")
 
     def fail(self, reason: str) -> None:
@@ -172,7 +173,7 @@ class Upload:
     def _begin(self, target: Path, path: PurePosixPath, length: int | None) -> None:
         with self._lock:
             self._check_open()
-            if self.files + self._open >= self._limits.files:
+            if self.files + len(self._coming) >= self._limits.files:
                 raise TooLargeError(
                     f"more than {self._limits.files} files; expected at most that; send several uploads"
                 )
@@ -180,9 +181,9 @@ class Upload:
                 self._check_size(self.size + length)
                 if length > shutil.disk_usage(self.folder.parent).free:
                     raise _no_room(str(path))
-            if target.exists():
+            if target in self._coming or target.exists():
                 raise UploadError(f"{path}: was sent already; expected each file once; rename one of them")
-            self._open += 1
+            self._coming.add(target)
 
     def _take(self, count: int) -> None:
         with self._lock:
@@ -190,9 +191,10 @@ class Upload:
             self._check_size(self.size + count)
             self.size += count
 
-    def _end(self, lost: int, *, whole: bool) -> None:
+    def _end(self, target: Path, lost: int, *, whole: bool) -> None:
         with self._lock:
-            self._open, self.size, self.files = self._open - 1, self.size - lost, self.files + whole
+            self._coming.discard(target)
+            self.size, self.files = self.size - lost, self.files + whole
         if self.gone:
             self.erase()
 

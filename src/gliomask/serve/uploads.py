@@ -28,6 +28,7 @@ class Uploads:
         self.limits, self._folder, self._clock, self._lock = limits, folder, clock, Lock()
         self._uploads: dict[str, Upload] = {}
         self._seen: dict[str, float] = {}
+        self._sizes: dict[str, int] = {}
         self._count = 0
 
     def new(self) -> Upload:
@@ -77,10 +78,16 @@ class Uploads:
         upload.erase()
 
     def sweep(self) -> None:
-        """Remove uploads that nobody has looked at for long; one that waits or is predicted counts as looked at."""
+        """Remove uploads that nobody has looked at for long.
+
+        One that waits or is predicted counts as looked at, and so does one that has grown since the last time.
+        """
         with self._lock:
             now, busy = self._clock(), {State.WAITING, State.SEARCHING, State.PREDICTING}
-            self._seen |= {name: now for name, upload in self._uploads.items() if upload.state in busy}
+            sizes = {name: upload.size for name, upload in self._uploads.items()}
+            grown = {name for name, size in sizes.items() if size > self._sizes.get(name, 0)}
+            self._seen |= {n: now for n, upload in self._uploads.items() if upload.state in busy or n in grown}
+            self._sizes = sizes
             old = [name for name, seen in self._seen.items() if now - seen >= self.limits.seconds]
         for name in old:
             self.remove(name)

@@ -229,7 +229,8 @@ def _begin(index: DatasetIndex, config: TrainConfig, folder: CrossValidation, op
         return
     folder.check_data(index)
     if replace(folder.config(), hardware=config.hardware) != config:
-        raise UsageError(f"{folder.path} was started with other settings; expected the same for all parts")
+        said = f"{folder.path} was started with other settings; expected the same for all parts (those in folds.json)"
+        raise UsageError(f"{said}; give them, or choose another --name")
 
 
 def _require_place(

@@ -41,6 +41,7 @@ _SAME_PLACE = 1e-3  # mm
 _UNEVEN, _SLIGHTLY_UNEVEN = 0.1, 0.01  # of the distance between slices
 _MISSING = 1.5  # of the distance between slices, as they lie or as the header has it
 _OFF_LINE = 1.0  # mm
+_LISTED = 12  # series in an error
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,9 @@ def choose_flair(series: Sequence[DicomSeries], wanted: str | None = None) -> Di
         said = f"only the axial one of the series' {len(fitting)} stacks of slices is taken"
         return replace(axial[0], remarks=(*axial[0].remarks, said))
     name = "FLAIR series" if wanted is None else f"series like {wanted!r}"
-    found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in (fitting or series)[:12])
+    listed = fitting or series
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    found = f"{len(fitting) or 'no'} {name} among " + ", ".join(str(one) for one in listed[:_LISTED]) + more
     cure = "choose one by its number or a part of its description (--series)"
     raise DataError(source, found, "one", cure + (", or give its folder alone" if len(fitting) > 1 else ""))
 

@@ -50,6 +50,7 @@ function facts(study) {
     ["Slices", study.empty ? `${study.slices}` : `${study.slices}, tumour in ${study.tumour_slices}`],
     ["Sequences", used.length === 1 ? `${used[0]} alone` : used.join(", ")],
   ];
+  if (study.sequences.length) others.push(["From", study.source]);
   if (!study.empty) others.unshift(["Parts", study.left_out ? `${study.parts} (${study.left_out} small left out)` : `${study.parts}`]);
   if (study.dice !== null) others.push(["Dice with the masks that were sent", study.dice.toFixed(4)]);
   const pair = (kind) => ([name, value]) => make("div", { class: kind }, make("dt", { text: name }), make("dd", { text: value }));

@@ -68,6 +68,7 @@ async function take(files) {
     return complain(`${mebi(size)} at once; expected at most ${mebi(about.size)}; send less at a time`);
   }
   const series = one("#series").value;
+  one("#series").value = ""; // it is of these files, not of the next patient's
   await guarded(async () => {
     const { id } = await ask("/uploads", "POST");
     const upload = added(id);
@@ -83,7 +84,9 @@ async function take(files) {
     } catch (error) {
       if (upload.state === "gone") return;
       upload.state = "failed";
+      upload.unsent = upload.bar.hidden = true;
       say(upload, `Not sent. ${error.message}`);
+      return;
     } finally {
       upload.sending = false;
     }
@@ -95,7 +98,7 @@ async function take(files) {
 function added(id) {
   count += 1;
   const upload = {
-    id, state: "receiving", sending: false, cards: 0, timer: null, said: "",
+    id, state: "receiving", sending: false, unsent: false, cards: 0, timer: null, said: "",
     text: make("p", { class: "state" }), bar: make("progress", { "aria-label": `Progress of upload ${count}` }),
     refused: make("ul", { class: "refused" }), studies: make("div"),
     title: make("h2", { text: `Upload ${count}`, tabindex: "-1" }),
@@ -141,7 +144,7 @@ function remember() {
 /** Ask how far an upload is, and go on asking: often while it is in work, seldom while its results are looked at. */
 async function follow(upload) {
   clearTimeout(upload.timer);
-  if (upload.sending || upload.state === "gone" || !uploads.has(upload.id)) return;
+  if (upload.sending || upload.unsent || upload.state === "gone" || !uploads.has(upload.id)) return;
   try {
     const state = await ask(`/uploads/${upload.id}`);
     if (upload.state === "gone") return;
@@ -150,7 +153,8 @@ async function follow(upload) {
     if (error.status === 404) return lost(upload);
     say(upload, error.message);
   }
-  const ended = ENDED.has(upload.state); // then somebody has to look, or the hour begins
+  // then somebody has to look, or the hour begins
+  const ended = ENDED.has(upload.state) || upload.state === "receiving";
   const next = ended ? LATER : Math.min(SOON + SLOWER * upload.cards, SLOWEST);
   if (!document.hidden || !ended) upload.timer = setTimeout(() => follow(upload), next);
 }
