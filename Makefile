@@ -3,12 +3,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test tests check bench install clean
 
 demo: $(STAMP)  ## the whole road on simulated patients; says where to look
 	$(BIN)/gliomask demo --out demo --overwrite
 
-test: check  ## all checks and all tests
+test: $(STAMP)  ## all checks and all tests, side by side: the types are checked by one core alone
+	$(MAKE) --jobs 2 check tests
+
+tests: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)  ## style, types, and who may import whom
@@ -31,7 +34,7 @@ install: $(STAMP)  ## the package with everything to train, test and check, in .
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev,dicom,web]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[train,dev,dicom,web]'
 	touch $@
 
 clean:  ## everything that was made, but not the runs
