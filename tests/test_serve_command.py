@@ -112,7 +112,7 @@ def test_ctrl_c_ends_it_while_it_predicts_and_receives(model: str, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-def test_a_terminal_that_is_closed_and_a_second_signal_leave_nothing(tmp_path: Path) -> None:
+def test_a_second_signal_leaves_nothing(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with started("--no-browser", temporary=temporary) as (process, client):  # a network that takes its time
@@ -123,7 +123,7 @@ def test_a_terminal_that_is_closed_and_a_second_signal_leave_nothing(tmp_path: P
         client.ask("POST", f"/uploads/{upload}/predict")
         while client.ask("GET", f"/uploads/{upload}").json["state"] != "predicting":
             pass
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         assert any(line.startswith("ending, after the studies in hand") for line in process.stdout)
         status, said, _ = ended(process, signal.SIGINT)
