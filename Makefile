@@ -35,6 +35,7 @@ install: $(STAMP)  ## the package with everything to train, test and check, in .
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[train,dev,dicom,web]'
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib  # on all cores; Python would not where PYTHONDONTWRITEBYTECODE is set
 	touch $@
 
 clean:  ## everything that was made, but not the runs

@@ -27,7 +27,7 @@ from gliomask.training import export as exporting
 from gliomask.training.examples import examples
 from gliomask.training.run_folder import RunFolder
 from gliomask.volumes.phantom import simulate_patient
-from tiny_runs import tiny_index
+from tiny_runs import tiny_config, tiny_index, train
 
 SIZE = 32
 
@@ -40,12 +40,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
 @pytest.fixture(scope="module")
 def run(index: DatasetIndex) -> RunFolder:
     """Train for two epochs and export with 8-bit integers."""
-    data, runs = str(index.root), index.root.parent
-    options = ("--model", "resnet18", "--image-size", str(SIZE), "--epochs", "2", "--batch-size", "8", "--quiet")
-    same = ("--precision", "float32")  # the same weights on every processor
-    assert main(["train", data, "--runs", str(runs), "--name", "run", *options, *same]) == 0
-    assert main(["export", str(runs / "run"), "--data", data, "--int8", "--quiet"]) == 0
-    return RunFolder(runs / "run")
+    trained = train(index, tiny_config("resnet18", batch_size=8), index.root.parent / "run")
+    assert main(["export", str(trained.path), "--data", str(index.root), "--int8", "--quiet"]) == 0
+    return trained
 
 
 def test_integers_answer_like_the_network_in_a_quarter_of_its_size(run: RunFolder, index: DatasetIndex) -> None:
