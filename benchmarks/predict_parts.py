@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.resident import peak_memory
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.reporting.batch import predict_all
-from gliomask.reporting.loaded import Keep
+from gliomask.results.batch import predict_all
+from gliomask.results.loaded import Keep
+from gliomask.studies.inputs import find_inputs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,9 +30,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, J
 from builders import write_known_model
 from dicom_builders import SECRETS, save, write_enhanced, write_series
 from gliomask.errors import DataError
-from gliomask.inference.inputs import Inputs, find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.inputs import Inputs, find_inputs
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.dicom import find_series
 from test_volume import affine_of
 

@@ -18,13 +18,13 @@ from gliomask.cli import predict as command
 from gliomask.cli.app import main
 from gliomask.errors import EngineError, ResultExistsError, UsageError
 from gliomask.inference import engine
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.volume_study import VolumeStudy
-from gliomask.reporting import results
-from gliomask.reporting.claim import claimed
-from gliomask.reporting.loaded import Keep
-from gliomask.reporting.measures import measure
+from gliomask.results import study as study_part
+from gliomask.results.claim import claimed
+from gliomask.results.loaded import Keep
+from gliomask.results.measures import measure
+from gliomask.studies.inputs import find_inputs
+from gliomask.studies.volume import VolumeStudy
 from test_predict_volumes import interrupted, read_nifti, scan, turned, write_nifti
 
 MASKS = Keep(pictures=False)
@@ -93,17 +93,17 @@ def test_two_patients_of_one_name_are_never_mixed(model: str, tmp_path: Path, mo
             both.wait()  # until the other call has been refused
         return measure(*arguments)
 
-    monkeypatch.setattr(results, "measure", slow)
+    monkeypatch.setattr(study_part, "measure", slow)
     out = tmp_path / "out"
 
     def first() -> dict[str, Any]:
-        return results.predict_study(volume(tmp_path / "1" / "flair.nii"), Predictor.load(model), out, MASKS)
+        return study_part.predict_study(volume(tmp_path / "1" / "flair.nii"), Predictor.load(model), out, MASKS)
 
     def second() -> str:
         while not list(out.glob("flair/*_mask.nii.gz")):
             pass
         try:
-            results.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), Predictor.load(model), out, MASKS)
+            study_part.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), Predictor.load(model), out, MASKS)
         except ResultExistsError as error:
             return str(error)
         finally:
@@ -115,21 +115,21 @@ def test_two_patients_of_one_name_are_never_mixed(model: str, tmp_path: Path, mo
         assert "is being written by another call" in said.result()
         assert summary.result()["tumour_voxels"] == read_nifti(out / "flair" / "flair_mask.nii.gz")[0].sum()
     with pytest.raises(ResultExistsError, match="made from other files"):
-        results.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), Predictor.load(model), out, MASKS)
+        study_part.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), Predictor.load(model), out, MASKS)
 
 
 def test_nothing_of_an_interrupted_call_lies_beside_another_patients_result(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor, out = Predictor.load(model), tmp_path / "out"
-    monkeypatch.setattr(results, "measure", interrupted)
+    monkeypatch.setattr(study_part, "measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        results.predict_study(
+        study_part.predict_study(
             volume(tmp_path / "1" / "flair.nii"), predictor, out, Keep(pictures=False, probabilities=True)
         )
     monkeypatch.undo()
     assert (out / "flair" / "flair_probability.nii.gz").is_file()
-    results.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), predictor, out, MASKS)
+    study_part.predict_study(volume(tmp_path / "2" / "flair.nii", last=2), predictor, out, MASKS)
     assert sorted(path.name for path in (out / "flair").iterdir()) == ["flair_mask.nii.gz", "summary.json"]
 
 
@@ -146,7 +146,7 @@ def test_masks_are_not_written_among_other_images(model: str, tmp_path: Path, im
         folder.mkdir(parents=True)
         (folder / image).touch()
     with pytest.raises(UsageError, match=f"holds other images .{image}."):
-        results.predict_study(
+        study_part.predict_study(
             study, Predictor.load(model), tmp_path / "copy", Keep(pictures=False, overwrite=overwrite)
         )
     assert [path.name for path in folder.iterdir()] == [image]
@@ -159,7 +159,7 @@ def test_a_segmentation_that_lacked_its_extra_is_said_once_that_is_there(
     write_series(tmp_path / "in" / "p", array, affine)
     call = ["predict", str(tmp_path / "in"), "--model", model, "--out", str(tmp_path / "out"), "--no-pictures"]
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    monkeypatch.setattr(results, "find_spec", lambda _: None)
+    monkeypatch.setattr(study_part, "find_spec", lambda _: None)
     assert main(call) == 0
     assert main(call) == 0  # there is nothing that could be done about it
     monkeypatch.undo()
@@ -254,7 +254,7 @@ def test_a_table_that_cannot_be_written_hides_no_outcome(
     def read_only(*_: Any) -> None:
         raise PermissionError(13, "Permission denied", "summary.csv")
 
-    monkeypatch.setattr("gliomask.reporting.batch.write_table", read_only)
+    monkeypatch.setattr("gliomask.results.batch.write_table", read_only)
     call = ["predict", str(tmp_path / "a.nii"), "--model", model, "--out", str(tmp_path / "out"), "--no-pictures"]
     assert main([*call, "--json"]) == 1
     told = capsys.readouterr()

@@ -24,13 +24,13 @@ from gliomask.data.index import build_index
 from gliomask.data.split import make_split, save_split
 from gliomask.errors import Failure, UsageError
 from gliomask.evaluation.evaluate import evaluate
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Prediction, Predictor
-from gliomask.inference.studies import find_studies
-from gliomask.reporting.batch import predict_all
-from gliomask.reporting.loaded import Keep
 from gliomask.reporting.predictions import write_pictures
-from gliomask.reporting.results import predict_study
+from gliomask.results.batch import predict_all
+from gliomask.results.loaded import Keep
+from gliomask.results.study import predict_study
+from gliomask.studies.inputs import find_inputs
+from gliomask.studies.slices import find_studies
 from gliomask.volumes.slices import read_mask, read_mask_pages, write_image, write_mask
 
 NOTHING = block(slice(0, 0), slice(0, 0))

@@ -20,9 +20,9 @@ from gliomask.cli.app import main
 from gliomask.conversion.convert import Conversion, convert_all
 from gliomask.conversion.finder import OutlineFinder
 from gliomask.errors import Failure
-from gliomask.inference.inputs import Inputs, find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.inputs import Inputs, find_inputs
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.dicom_seg import write_dicom_seg
 from volume_pairs import HEAD, SIDE, STEPS, TUMOUR, axial, convert, moved, rows, save, scan, stack, turned, write_pair

@@ -69,7 +69,7 @@ def test_predict_and_convert_blame_an_input_that_is_out_of_reach(
                 _out_of_reach(patch, path)
             return read_nifti(path)
 
-    monkeypatch.setattr("gliomask.inference.volume_study.read_nifti", then_gone)
+    monkeypatch.setattr("gliomask.studies.volume.read_nifti", then_gone)
     given = [str(tmp_path / "in"), str(tmp_path / "more")]
     assert main(["predict", *given, "--model", model, "--out", str(tmp_path / "out"), "--no-pictures"]) == 1
     assert capsys.readouterr().err == f"P1-t2f: Permission denied ({flair}); {READ}\n"

@@ -12,14 +12,16 @@ from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from builders import make_mask, make_slice
+from builders import make_mask, make_slice, write_known_model
 from dicom_builders import SECRETS, uid, write_enhanced, write_series
+from gliomask.cli.app import main
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
-from gliomask.inference.inputs import find_inputs
-from gliomask.inference.nifti_studies import other_sequence
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import VolumeStudy, named_study
+from gliomask.studies.inputs import find_inputs
+from gliomask.studies.names import LONGEST_NAME
+from gliomask.studies.nifti import other_sequence
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import VolumeStudy, named_study
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage
 from gliomask.volumes.slices import write_image, write_mask
@@ -304,6 +306,23 @@ def test_stacks_and_volumes_of_one_name_get_their_folders(tmp_path: Path) -> Non
     found = find_inputs([tmp_path])
     assert (sorted(study.name for study in found.studies), found.errors) == (["a_img", "b_img", "c_img"], ())
     assert [study.name for study in find_inputs([tmp_path / "a"]).studies] == ["img"]
+
+
+def test_names_are_not_longer_than_disks_take(tmp_path: Path) -> None:
+    """What differs in its last letters alone stays apart; letters of several bytes are not cut in two."""
+    longest, alike, foreign = "a" * LONGEST_NAME, "b" * 240, "\N{GREEK SMALL LETTER ALPHA}" * 120
+    for name in (longest, f"{alike}1", f"{alike}2", foreign):
+        nifti(tmp_path / "in" / f"{name}.nii")
+    names = [study.name for study in find_inputs([tmp_path / "in"]).studies]
+    assert len(set(names)) == 4
+    assert longest in names
+    assert max(len(name.encode()) for name in names) == LONGEST_NAME
+    assert {name[:60] for name in names} == {"a" * 60, "b" * 60, foreign[:60]}
+    model = write_known_model(tmp_path / "known")
+    call = ["predict", str(tmp_path / "in"), "--model", str(model), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*call, "--probabilities"]) == 0
+    assert len(list(tmp_path.glob("out/*/*_mask.nii.gz"))) == 4
+    assert [study.name for study in find_inputs([tmp_path / "in"]).studies] == names
 
 
 def test_what_lies_beside_its_namesake_gets_its_ending(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from gliomask.data.normalisation import normalise
 from gliomask.errors import DataError, ModelFileError, UsageError
 from gliomask.inference.engine import load_engine
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.studies import find_studies
 from gliomask.models.contract import read_contract
 from gliomask.models.int8 import quantise
 from gliomask.models.trained import int8_of
-from gliomask.reporting.loaded import Keep
-from gliomask.reporting.results import predict_study
+from gliomask.results.loaded import Keep
+from gliomask.results.study import predict_study
+from gliomask.studies.slices import find_studies
 from gliomask.training import export as exporting
 from gliomask.training.examples import examples
 from gliomask.training.run_folder import RunFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomask.inference.inputs import Inputs, find_inputs
+from gliomask.studies.inputs import Inputs, find_inputs
 
 BRATS = "BraTS-GLI-0000{0}-000/BraTS-GLI-0000{0}-000-{1}.nii.gz"
 TCGA = "TCGA_CS_4941_19960909/TCGA_CS_4941_19960909_{}.tif"

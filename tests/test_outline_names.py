@@ -13,8 +13,8 @@ from dicom_builders import write_series
 from gliomask.conversion.convert import Conversion, convert_all
 from gliomask.conversion.finder import OutlineFinder, patient_name
 from gliomask.data.naming import person
-from gliomask.inference.inputs import find_inputs
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.inputs import find_inputs
+from gliomask.studies.volume import VolumeStudy
 from volume_pairs import SIDE, axial, convert, rows, save, scan, stack, turned, write_pair
 
 

@@ -22,10 +22,10 @@ from builders import write_known_model
 from dicom_builders import SECRETS, write_series
 from gliomask.cli.app import main
 from gliomask.inference.predictor import Prediction, Predictor
-from gliomask.inference.volume_study import VolumeStudy
-from gliomask.reporting import results
-from gliomask.reporting.loaded import Keep
 from gliomask.reporting.preview import preview_figure
+from gliomask.results import study as study_part
+from gliomask.results.loaded import Keep
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.dicom import find_series
 from gliomask.volumes.dicom_seg import read_dicom_seg
 from gliomask.volumes.volume import AxialGrid, Volume
@@ -212,9 +212,9 @@ def test_a_killed_study_is_done_anew(
     source = write_nifti(tmp_path / "scan.nii", *turned(values, (0, 1, 2), (1, 1, 1), (5.0, 5.0, 5.0)))
     command = (source, "--model", model, "--out", tmp_path / "out", "--no-pictures")
     study, predictor = VolumeStudy("scan", source), Predictor.load(model)
-    monkeypatch.setattr(results, "measure", interrupted)
+    monkeypatch.setattr(study_part, "measure", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        results.predict_study(study, predictor, tmp_path / "out", Keep(pictures=False))
+        study_part.predict_study(study, predictor, tmp_path / "out", Keep(pictures=False))
     monkeypatch.undo()
     folder = tmp_path / "out" / "scan"
     assert sorted(path.name for path in folder.iterdir()) == [".unfinished", "scan_mask.nii.gz"]
@@ -534,7 +534,7 @@ def test_full_disk_is_one_line_and_the_others_go_on(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, *rest)
 
-    monkeypatch.setattr("gliomask.reporting.loaded.write_nifti", sometimes)
+    monkeypatch.setattr("gliomask.results.loaded.write_nifti", sometimes)
     assert predict(tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--no-pictures", "--quiet") == 1
     told = capsys.readouterr().err
     assert told.startswith("first: No space left on device")

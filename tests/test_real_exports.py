@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 
 from gliomask.errors import DataError
-from gliomask.inference.inputs import find_inputs
+from gliomask.studies.inputs import find_inputs
 from gliomask.volumes.dicom import choose_flair, find_series
 
 PYDICOM = Path(pydicom.data.__file__).parent / "test_files"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gliomask.errors import DataError, Failure
-from gliomask.reporting.results_table import require_own_table, write_table
+from gliomask.results.table import require_own_table, write_table
 
 
 def study(out: Path, name: str, **values: Any) -> dict[str, Any]:

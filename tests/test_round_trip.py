@@ -16,7 +16,7 @@ from gliomask.cli.app import main
 from gliomask.data.cache import read_patient
 from gliomask.data.index import build_index
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.phantom import write_phantoms
 from test_predict_volumes import read_nifti, turned, write_nifti
 

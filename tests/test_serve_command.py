@@ -94,6 +94,25 @@ def test_masks_are_those_of_predict_and_nothing_is_left(model: str, tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_of_one_that_runs(model: str, tmp_path: Path) -> None:
+    others = tmp_path / "gliomask-results"
+    others.mkdir()
+    with started("--model", model, "--no-browser", temporary=tmp_path) as (killed, first):
+        first.put(first.new(), "a.png", b"an image")
+        assert killed.poll() is None
+    (left,) = set(tmp_path.iterdir()) - {others}
+    assert [path.name for path in left.rglob("*.png")] == ["a.png"]
+    with started("--model", model, "--no-browser", temporary=tmp_path) as (_, second):
+        assert not left.exists()
+        second.put(second.new(), "b.png", b"an image")
+        with started("--model", model, "--no-browser", temporary=tmp_path) as (third, _):
+            assert [path.name for path in tmp_path.rglob("*.png")] == ["b.png"]
+            assert ended(third, signal.SIGTERM)[0] == 0
+        assert [path.name for path in tmp_path.rglob("*.png")] == ["b.png"]
+    assert others.exists()
+
+
 def test_ctrl_c_ends_it_while_it_predicts_and_receives(model: str, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

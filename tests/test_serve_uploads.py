@@ -29,7 +29,6 @@ from gliomask.errors import (
     UploadStateError,
 )
 from gliomask.files import whole_file
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
 from gliomask.serve import jobs as jobs_module
 from gliomask.serve.jobs import Jobs
@@ -37,6 +36,7 @@ from gliomask.serve.paths import LONGEST_NAME, safe_path
 from gliomask.serve.told import pack, tell
 from gliomask.serve.upload import Limits, State, Upload
 from gliomask.serve.uploads import Uploads
+from gliomask.studies.inputs import find_inputs
 
 FOUND = np.stack([block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
 

@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from builders import block, write_known_model, write_known_patient
 from gliomask.cli.app import main
 from gliomask.errors import Failure, UsageError
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.reporting import batch, claim, results_table
-from gliomask.reporting.batch import predict_all
-from gliomask.reporting.claim import one_at_a_time
-from gliomask.reporting.loaded import Keep
-from gliomask.reporting.results_table import write_table
+from gliomask.results import batch, claim
+from gliomask.results import table as table_part
+from gliomask.results.batch import predict_all
+from gliomask.results.claim import one_at_a_time
+from gliomask.results.loaded import Keep
+from gliomask.results.table import write_table
 from gliomask.share import ALL, Share
+from gliomask.studies.inputs import find_inputs
 
 MASKS = Keep(pictures=False)
 TUMOUR = np.stack([block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
@@ -102,7 +103,7 @@ def test_parts_at_the_same_time_make_the_table_of_one_call(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, out, barrier = find_inputs(incoming(tmp_path / "data")), tmp_path / "out", Barrier(PARTS, timeout=60)
-    rows_of, write = results_table._rows, results_table.write_table
+    rows_of, write = table_part._rows, table_part.write_table
 
     def slowly(*arguments: Any) -> list[dict[str, Any]]:
         rows = rows_of(*arguments)
@@ -113,7 +114,7 @@ def test_parts_at_the_same_time_make_the_table_of_one_call(
         barrier.wait()
         write(*arguments)
 
-    monkeypatch.setattr(results_table, "_rows", slowly)
+    monkeypatch.setattr(table_part, "_rows", slowly)
     monkeypatch.setattr(batch, "write_table", together)
 
     def call(number: int) -> None:

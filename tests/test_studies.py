@@ -11,7 +11,7 @@ import tifffile
 from builders import make_mask, make_slice
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
-from gliomask.inference.studies import Study, find_studies
+from gliomask.studies.slices import Study, find_studies
 from gliomask.volumes.slices import write_image, write_mask
 
 

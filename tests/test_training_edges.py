@@ -71,6 +71,22 @@ def test_diverged_training_is_said(index: DatasetIndex, tmp_path: Path) -> None:
         train(index, tiny_config(epochs=3, learning_rate=1e30, average=0.0), tmp_path / "run")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+@pytest.mark.parametrize("options", [QUIET, RESUME])
+def test_a_run_is_trained_by_one_at_a_time(index: DatasetIndex, tmp_path: Path, options: FitOptions) -> None:
+    run, told = RunFolder(tmp_path / "run"), r"run is being trained by another call; wait for it, or choose another"
+    with run.held(), pytest.raises(UsageError, match=told):
+        train(index, tiny_config(), run.path, options)
+    assert not run.path.exists()  # who was first made nothing, either
+    train(index, tiny_config(epochs=1), run.path)
+    before = run.last.read_bytes()
+    with run.held(), pytest.raises(UsageError, match=told):
+        train(index, tiny_config(epochs=2), run.path, RESUME)
+    assert run.last.read_bytes() == before
+    train(index, tiny_config(epochs=2), run.path, RESUME)
+    assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
+
+
 @pytest.mark.parametrize("options", [QUIET, RESUME])
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_what_lost_its_state_is_not_trained_over(

@@ -23,8 +23,8 @@ from gliomask.cli.app import main
 from gliomask.data.greyscale import fill_value, oddities, to_uint8
 from gliomask.data.naming import persons
 from gliomask.inference.predictor import Prediction
-from gliomask.reporting import results
-from gliomask.reporting.measures import measure
+from gliomask.results import study as study_part
+from gliomask.results.measures import measure
 from gliomask.volumes.slices import write_image, write_mask
 
 FOUND = np.stack([block(slice(4, 12), slice(6, 20)), block(slice(5, 10), slice(6, 16))])
@@ -322,7 +322,7 @@ def test_what_was_in_hand_when_a_call_was_interrupted_is_in_the_table(
     """The signal comes while the first study is waited for; both in hand are finished before the table is written."""
     for name in ("a", "b", "c", "d"):
         write_known_patient(tmp_path / "data", name, FOUND, None)
-    seen, both_in_hand = results._seen, Event()
+    seen, both_in_hand = study_part._seen, Event()
 
     def slow(name: str, predictor: Any) -> bool | None:
         if name == "b":
@@ -333,7 +333,7 @@ def test_what_was_in_hand_when_a_call_was_interrupted_is_in_the_table(
             time.sleep(0.3)
         return seen(name, predictor)
 
-    monkeypatch.setattr(results, "_seen", slow)
+    monkeypatch.setattr(study_part, "_seen", slow)
     assert predict(tmp_path / "data", "--model", model, "--out", tmp_path / "out", "--no-pictures") == 130
     rows = json.loads((tmp_path / "out" / "summary.json").read_text())
     complete = sorted(path.parent.name for path in (tmp_path / "out").glob("*/summary.json"))

@@ -18,7 +18,7 @@ _HOMES = {
     "Evaluation": "gliomask.evaluation.results",
     "Failure": "gliomask.errors",
     "GliomaskError": "gliomask.errors",
-    "Keep": "gliomask.reporting.loaded",
+    "Keep": "gliomask.results.loaded",
     "OutlineFinder": "gliomask.conversion.finder",
     "Prediction": "gliomask.inference.predictor",
     "Predictor": "gliomask.inference.predictor",
@@ -31,11 +31,11 @@ _HOMES = {
     "convert_all": "gliomask.conversion.convert",
     "evaluate": "gliomask.evaluation.evaluate",
     "explore": "gliomask.reporting.explore",
-    "find_inputs": "gliomask.inference.inputs",
+    "find_inputs": "gliomask.studies.inputs",
     "fit": "gliomask.training.fit",
     "fit_folds": "gliomask.training.folds",
-    "predict_all": "gliomask.reporting.batch",
-    "predict_study": "gliomask.reporting.results",
+    "predict_all": "gliomask.results.batch",
+    "predict_study": "gliomask.results.study",
     "read_evaluation": "gliomask.evaluation.results",
     "write_evaluation": "gliomask.evaluation.results",
     "write_phantoms": "gliomask.volumes.phantom",
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
     from gliomask.evaluation.evaluate import evaluate
     from gliomask.evaluation.results import Evaluation, read_evaluation, write_evaluation
     from gliomask.evaluation.subsets import choose_subset
-    from gliomask.inference.inputs import find_inputs
     from gliomask.inference.predictor import Prediction, Predictor
-    from gliomask.reporting.batch import predict_all
     from gliomask.reporting.explore import explore
-    from gliomask.reporting.loaded import Keep
-    from gliomask.reporting.results import predict_study
+    from gliomask.results.batch import predict_all
+    from gliomask.results.loaded import Keep
+    from gliomask.results.study import predict_study
     from gliomask.share import Share
+    from gliomask.studies.inputs import find_inputs
     from gliomask.training.cross_validation import CrossValidation
     from gliomask.training.fit import fit
     from gliomask.training.folds import fit_folds

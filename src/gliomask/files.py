@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be made, or what is there cannot be removed.
     """
-    part, handle = _locked_part(path.parent)
+    part, handle = locked_folder(lambda: _part_in(path.parent))
     try:
         yield part
         if path.exists():
@@ -88,17 +88,54 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def remove_interrupted(folder: Path) -> None:
     """Remove what `whole_folder` left in a folder when its process was killed.
 
-    What a process that is alive is writing stays, and all of it where that cannot be known: on Windows, and on disks
-    without locks.
+    What a process that is alive is writing stays, and all of it where that cannot be known (`remove_left`).
     """
-    for part in folder.glob(".*.part"):
-        if sys.platform == "win32" or not _PART.fullmatch(part.name):
-            continue
+    remove_left(part for part in folder.glob(".*.part") if _PART.fullmatch(part.name))
+
+
+def locked_folder(make: Callable[[], Path]) -> tuple[Path, int | None]:
+    """Make a folder that is locked before `remove_left` could take it for one that was left.
+
+    Parameters
+    ----------
+    make
+        Makes an empty folder of a name that is new, and returns it.
+
+    Returns
+    -------
+    tuple of Path and (int or None)
+        The folder, and the handle that has the lock, for `os.close`; None on Windows, where folders have none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    while True:
+        folder = make()
+        if sys.platform == "win32":
+            return folder, None
+        with suppress(FileNotFoundError):  # another call was faster, and removed it
+            handle = os.open(folder, os.O_RDONLY)
+            if lock(handle) is not False and is_there(folder, handle):
+                return folder, handle
+            os.close(handle)
+
+
+def remove_left(folders: Iterable[Path]) -> None:
+    """Remove folders of `locked_folder` that processes which were killed have left.
+
+    Those of processes that are alive stay, and so does all on Windows, on disks without locks, and what is no folder of
+    one's own.
+    """
+    for folder in folders:
+        if sys.platform == "win32":
+            return
         with suppress(OSError):  # no folder, or another call removes it
-            handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if lock(handle):
-                    shutil.rmtree(part, ignore_errors=True)
+                if os.fstat(handle).st_uid == os.getuid() and lock(handle):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)
 
@@ -130,18 +167,45 @@ def is_there(path: Path, handle: int) -> bool:
         return False
 
 
-def _locked_part(folder: Path) -> tuple[Path, int | None]:
-    """Make a temporary folder that is locked before anybody could take it for a left one."""
+def take_mark(mark: Path) -> int | None:
+    """Open and lock a file that says that something is in hand; the lock ends with the process, however that ends.
+
+    Returns
+    -------
+    int or None
+        What `drop_mark` takes; None if another process has it. (On Windows, and on disks that know no locks, nobody is
+        kept out.)
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     while True:
-        part = folder / f".{uuid.uuid4().hex}.part"
-        part.mkdir(parents=True)
-        if sys.platform == "win32":
-            return part, None
-        with suppress(FileNotFoundError):  # another call was faster, and removed it
-            handle = os.open(part, os.O_RDONLY)
-            if lock(handle) is not False and is_there(part, handle):
-                return part, handle
-            os.close(handle)
+        handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
+        is_mine = lock(handle) is not False
+        if is_mine and is_there(mark, handle):
+            return handle
+        os.close(handle)
+        if not is_mine:
+            return None
+        # another call had it, and removed it before it let go
+
+
+def drop_mark(mark: Path, handle: int) -> None:
+    """Remove the mark and let go of it; where files can be locked in this order, or the next call's mark would go."""
+    if sys.platform == "win32":
+        os.close(handle)
+        mark.unlink(missing_ok=True)
+    else:
+        mark.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _part_in(folder: Path) -> Path:
+    part = folder / f".{uuid.uuid4().hex}.part"
+    part.mkdir(parents=True)
+    return part
 
 
 def require_own_json(path: Path, is_own: Callable[[Any], bool], kind: str) -> None:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("nothing to convert; expected folders, NIfTI files or zips with FLAIR volumes")
     from gliomask.conversion.convert import Conversion, convert_all
     from gliomask.conversion.finder import OutlineFinder
-    from gliomask.inference.inputs import find_inputs
+    from gliomask.studies.inputs import find_inputs
 
     conversion = Conversion(options.size, options.labels, overwrite=options.overwrite)
     printer, outlines = Printer(options), OutlineFinder(options.masks)

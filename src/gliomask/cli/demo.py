@@ -132,9 +132,9 @@ def _predict(
 ) -> list[str]:
     """Predict the best and the worst of the unseen patients; return where their pictures are."""
     from gliomask.inference.predictor import Predictor
-    from gliomask.inference.studies import find_studies
-    from gliomask.reporting.loaded import Keep
-    from gliomask.reporting.results import predict_study
+    from gliomask.results.loaded import Keep
+    from gliomask.results.study import predict_study
+    from gliomask.studies.slices import find_studies
 
     ranked = evaluation.patients.sort_values("dice")["patient"].tolist()
     names = dict.fromkeys((ranked[-1], ranked[0]))

@@ -18,7 +18,7 @@ from gliomask.models.trained import DEFAULT
 from gliomask.share import ALL, Share
 
 if TYPE_CHECKING:
-    from gliomask.inference.inputs import Inputs
+    from gliomask.studies.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     _check(options)
     part = Share.read(options.part)
     from gliomask.inference.predictor import Predictor
-    from gliomask.reporting.batch import predict_all
-    from gliomask.reporting.loaded import Keep
+    from gliomask.results.batch import predict_all
+    from gliomask.results.loaded import Keep
 
     printer, start = Printer(options), time.perf_counter()
     predictor = Predictor.load(
@@ -131,8 +131,8 @@ def _check(options: PredictOptions) -> None:
 
 
 def _find(options: PredictOptions, printer: Printer) -> Inputs:
-    from gliomask.inference.inputs import Inputs, find_inputs
-    from gliomask.inference.volume_study import VolumeStudy, named_study
+    from gliomask.studies.inputs import Inputs, find_inputs
+    from gliomask.studies.volume import VolumeStudy, named_study
 
     if options.flair is not None:
         found = Inputs((named_study(options.flair, options.pre, options.post, series=options.series),))

@@ -16,9 +16,9 @@ from gliomask.conversion.record import RECORD, Record, read_record, read_records
 from gliomask.data.spacings import KEY
 from gliomask.errors import DataError, Failure, GliomaskError, MissingExtraError, ResultExistsError, UsageError, failure
 from gliomask.files import file_sha256, remove_interrupted, whole_folder
-from gliomask.inference.inputs import Inputs
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.inputs import Inputs
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.slices import write_image, write_mask
 
 _SMALLEST, _LARGEST = 32, 1024

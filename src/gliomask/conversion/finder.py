@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gliomask.data import naming
 from gliomask.errors import DataError
-from gliomask.inference.names import is_mask, may_be_of_tumour, place_of, stem, whole_path, without_mask_word
-from gliomask.inference.nifti_studies import other_sequence
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.names import is_mask, may_be_of_tumour, place_of, stem, whole_path, without_mask_word
+from gliomask.studies.nifti import other_sequence
+from gliomask.studies.volume import VolumeStudy
 from gliomask.volumes.nifti_file import SUFFIXES
 
 _SEQUENCE = re.compile(r"(^|[_. -]+)(t2[_. -]*)?(flair|t2f)$", re.IGNORECASE)

@@ -13,7 +13,7 @@ from gliomask.conversion.outlines import read_outline
 from gliomask.data.head import head_window
 from gliomask.data.resampling import SquareFit
 from gliomask.errors import DataError
-from gliomask.inference.volume_study import VolumeStudy
+from gliomask.studies.volume import VolumeStudy
 
 _FLAIR = 1
 _CHANGED = 0.05

@@ -7,13 +7,13 @@ from contextlib import closing
 from threading import Condition, Thread
 
 from gliomask.errors import GliomaskError, failure
-from gliomask.inference.inputs import find_inputs
 from gliomask.inference.predictor import Predictor
-from gliomask.reporting.batch import predict_all
-from gliomask.reporting.loaded import Keep
+from gliomask.results.batch import predict_all
+from gliomask.results.loaded import Keep
 from gliomask.serve.told import study_of
 from gliomask.serve.trouble import sentence
 from gliomask.serve.upload import State, Upload
+from gliomask.studies.inputs import find_inputs
 
 _KEEP = Keep(preview=True)
 _NOTHING = "no images in it; expected slices (TIFF, PNG), NIfTI or DICOM; check what was sent"

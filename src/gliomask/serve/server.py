@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir, mkdtemp
 
 import uvicorn
 
 from gliomask import __version__
 from gliomask.errors import UsageError
+from gliomask.files import locked_folder, remove_left
 from gliomask.inference.predictor import Predictor
 from gliomask.serve.application import application
 from gliomask.serve.guard import Guard, names_of
 from gliomask.serve.jobs import Jobs
 from gliomask.serve.upload import Limits
 from gliomask.serve.uploads import Uploads
+
+_PREFIX = "gliomask-serve-"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -91,8 +95,8 @@ def server(
         Called when no more is answered, before the end of the studies in hand is waited for. Meanwhile signals are
         ignored (in the main thread): files that are being written would stay.
     """
-    with TemporaryDirectory(prefix="gliomask-", ignore_cleanup_errors=True) as folder:  # of which others see nothing
-        uploads, jobs = Uploads(Path(folder).resolve(), limits), Jobs(predictor)
+    with _place() as folder:
+        uploads, jobs = Uploads(folder, limits), Jobs(predictor)
         about = {
             "model": predictor.contract.name,
             "precision": predictor.precision,
@@ -108,6 +112,22 @@ def server(
                 ending()
                 uploads.clear()
                 jobs.close()
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """Yield a folder of which other users see nothing, gone after the block; remove those of servers that were killed.
+
+    A server that was killed, or whose computer went down, could not do that itself, and the images of patients stayed.
+    """
+    remove_left(Path(gettempdir()).glob(f"{_PREFIX}*"))
+    folder, handle = locked_folder(lambda: Path(mkdtemp(prefix=_PREFIX)).resolve())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gliomask.errors import Failure, UploadStateError
 from gliomask.files import whole_file
-from gliomask.reporting.results import NO_TUMOUR
+from gliomask.results.study import NO_TUMOUR
 from gliomask.serve.upload import State, Upload, unknown
 
 _KEPT = ("slices", "sequences", "volume_ml", "largest_diameter_mm", "tumour_voxels", "tumour_slices", "dice", "seconds")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,8 +83,8 @@ def fit(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOp
     Raises
     ------
     UsageError
-        If a run of this name exists already and is not to be resumed, or has lost the state to resume from; or the
-        machine lacks the hardware asked for; or there is no such model to start from.
+        If a run of this name exists already and is not to be resumed, is being trained by another process, or has lost
+        the state to resume from; or the machine lacks the hardware asked for; or there is no such model to start from.
     TrainingError
         If the loss is no longer a number, or a batch does not fit into memory.
     SplitMismatchError
@@ -109,6 +110,11 @@ def fit_in(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: Fi
         run.split().check(index)
         _log.info("%s is complete: nothing is trained", run.path)
         return run
+    with run.held() if is_main_process() else nullcontext():  # the first of several processes keeps others out for all
+        return _trained(index, config, run, options)
+
+
+def _trained(index: DatasetIndex, config: TrainConfig, run: RunFolder, options: FitOptions) -> RunFolder:
     _require_place(run, options)
     config = _resolved(config, run)
     resuming = options.resume and run.last.is_file()

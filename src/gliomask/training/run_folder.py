@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gliomask.config import TrainConfig, load_settings
 from gliomask.data.split import Split, load_split
-from gliomask.errors import DataError
-from gliomask.files import whole_file
+from gliomask.errors import DataError, UsageError
+from gliomask.files import drop_mark, take_mark, whole_file
 from gliomask.models.trained import int8_of
 
 
@@ -96,6 +98,29 @@ class RunFolder:
         if self.last.is_file():
             return True
         return self.exists() and (self.contract.is_file() or len(self.metrics()) > 1)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep other trainings out of it while the block runs.
+
+        Raises
+        ------
+        UsageError
+            If a training is writing to it. (On Windows, and on disks that know no locks, nobody is kept out.)
+        """
+        is_new = not self.path.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+        mark = self.path / ".training"
+        handle = take_mark(mark)
+        if handle is None:
+            raise UsageError(f"{self.path} is being trained by another call; wait for it, or choose another --name")
+        try:
+            yield
+        finally:
+            drop_mark(mark, handle)
+            if is_new:
+                with suppress(OSError):  # something was trained
+                    self.path.rmdir()
 
     def exists(self) -> bool:
         """Whether a training was started here."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from gliomask.errors import DataError, Failure
 from gliomask.files import whole_file
-from gliomask.inference.own_results import SUMMARY, read_result
-from gliomask.reporting.claim import one_at_a_time
+from gliomask.results.claim import one_at_a_time
+from gliomask.studies.own_results import SUMMARY, read_result
 
 TABLE = "summary.csv"
 _LOCK = ".summary.lock"

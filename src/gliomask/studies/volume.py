@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import oddities, to_channels, to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
-from gliomask.inference.names import place_of, stem, whole_path
+from gliomask.studies.names import place_of, stem, whole_path
 from gliomask.volumes import nifti_file
 from gliomask.volumes.archive import contents
 from gliomask.volumes.dicom import DicomImage, DicomSeries, choose_flair, choose_t1, find_series

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from gliomask.errors import DataError, Failure, GliomaskError, failure
-from gliomask.inference.inputs import Inputs
-from gliomask.inference.own_results import read_result
 from gliomask.inference.predictor import Predictor
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import VolumeStudy
-from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep
-from gliomask.reporting.results import predict_study
-from gliomask.reporting.results_table import TABLE, require_own_table, write_table
+from gliomask.results.loaded import MASKS_AND_PICTURES, Keep
+from gliomask.results.study import predict_study
+from gliomask.results.table import TABLE, require_own_table, write_table
 from gliomask.share import ALL, Share
+from gliomask.studies.inputs import Inputs
+from gliomask.studies.own_results import read_result
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import VolumeStudy
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gliomask.inference.names import is_mask
-from gliomask.inference.own_results import result_finder
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import Source, VolumeStudy
+from gliomask.studies.names import is_mask
+from gliomask.studies.own_results import result_finder
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import Source, VolumeStudy
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, list_parts
 from gliomask.volumes.dicom_headers import read_headers

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gliomask.errors import ResultExistsError
-from gliomask.files import is_there, lock
-from gliomask.inference.own_results import UNFINISHED, read_result
+from gliomask.files import drop_mark, take_mark
+from gliomask.studies.own_results import UNFINISHED, read_result
 
 _PATIENCE = 30.0
 
@@ -67,12 +66,12 @@ def claimed(folder: Path) -> Iterator[Claim]:
         if claim.is_declared:
             os.close(handle)
         else:
-            _release(mark, handle)
+            drop_mark(mark, handle)
             if is_new:
                 with suppress(OSError):  # somebody else's file is in it
                     folder.rmdir()
         raise
-    _release(mark, handle)
+    drop_mark(mark, handle)
 
 
 @contextmanager
@@ -92,34 +91,21 @@ def one_at_a_time(mark: Path) -> Iterator[None]:
     """
     mark.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + _PATIENCE
-    while (handle := _taken(mark)) is None and time.monotonic() < end:
+    while (handle := take_mark(mark)) is None and time.monotonic() < end:
         time.sleep(0.02)
     try:
         yield
     finally:
         if handle is not None:
-            _release(mark, handle)
+            drop_mark(mark, handle)
 
 
 def _opened(mark: Path) -> int:
     """Open the mark of a folder and lock it; the lock ends with the process, however that ends."""
-    if (handle := _taken(mark)) is None:
+    if (handle := take_mark(mark)) is None:
         found = "is being written by another call"
         raise ResultExistsError(mark.parent, found, "one at a time", "wait for it, or choose another --out")
     return handle
-
-
-def _taken(mark: Path) -> int | None:
-    """Open and lock a mark; None if another call has it."""
-    while True:
-        handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o666)
-        is_mine = lock(handle) is not False
-        if is_mine and is_there(mark, handle):
-            return handle
-        os.close(handle)
-        if not is_mine:
-            return None
-        # another call had it, and removed it before it let go
 
 
 def _remove_leftovers(folder: Path, handle: int) -> None:
@@ -131,13 +117,3 @@ def _remove_leftovers(folder: Path, handle: int) -> None:
         of = path.name[1:].rpartition(".part")[0].rpartition(".")[0] if path.name.startswith(".") else path.name
         if of in names and path.is_file():
             path.unlink()
-
-
-def _release(mark: Path, handle: int) -> None:
-    """Remove the mark and let go of it; where files can be locked in this order, or the next call's mark would go."""
-    if sys.platform == "win32":
-        os.close(handle)
-        mark.unlink(missing_ok=True)
-    else:
-        mark.unlink(missing_ok=True)
-        os.close(handle)

@@ -14,8 +14,8 @@ from gliomask import __version__
 from gliomask.data.greyscale import oddities
 from gliomask.errors import DataError, MissingExtraError
 from gliomask.inference.predictor import Prediction
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import VolumeInput, VolumeStudy
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import VolumeInput, VolumeStudy
 from gliomask.volumes.dicom import DicomImage
 from gliomask.volumes.nifti_image import NiftiImage, write_nifti
 from gliomask.volumes.slices import write_mask, write_probabilities

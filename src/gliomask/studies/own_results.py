@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gliomask.inference.names import whole_path
+from gliomask.studies.names import whole_path
 
 SUMMARY = "summary.json"
 UNFINISHED = ".unfinished"

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from gliomask.errors import DataError
-from gliomask.inference.names import is_mask, place_of, stem
-from gliomask.inference.volume_study import Placed, VolumeStudy
+from gliomask.studies.names import is_mask, place_of, stem
+from gliomask.studies.volume import Placed, VolumeStudy
 
 _BIDS = re.compile(r"(?P<owner>sub-[^_]+(_ses-[^_]+)?)(?P<entities>(_[a-z]+-[^_]+)*)_(?P<word>[A-Za-z0-9]+)")
 _WORDS = re.compile(r"(?P<owner>.*?)[^A-Za-z0-9]*(?P<word>[A-Za-z0-9]+)")

@@ -9,16 +9,16 @@ from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
-from gliomask.inference.dicom_studies import Headers, dicom_studies
-from gliomask.inference.homes import folders, lies_in
-from gliomask.inference.lone_masks import LoneMasks, lone_masks, mask_error
-from gliomask.inference.names import is_mask, own_names, place_of, stem, whole_path
-from gliomask.inference.nifti_studies import ELSEWHERE, nifti_studies, other_sequence
-from gliomask.inference.own_results import result_finder
-from gliomask.inference.studies import Study, named_slices, stacks
-from gliomask.inference.unread import Unread, is_other_image, unread_images
-from gliomask.inference.volume_study import Placed, VolumeStudy
 from gliomask.share import Share
+from gliomask.studies.dicom import Headers, dicom_studies
+from gliomask.studies.homes import folders, lies_in
+from gliomask.studies.lone_masks import LoneMasks, lone_masks, mask_error
+from gliomask.studies.names import is_mask, own_names, place_of, stem, whole_path
+from gliomask.studies.nifti import ELSEWHERE, nifti_studies, other_sequence
+from gliomask.studies.own_results import result_finder
+from gliomask.studies.slices import Study, named_slices, stacks
+from gliomask.studies.unread import Unread, is_other_image, unread_images
+from gliomask.studies.volume import Placed, VolumeStudy
 from gliomask.volumes import nifti_file, slices
 from gliomask.volumes.archive import Part, is_zip, list_parts
 from gliomask.volumes.dicom_headers import read_headers
@@ -76,9 +76,9 @@ def find_inputs(
 ) -> Inputs:
     """Find the studies in files, folders (searched to any depth) and zips.
 
-    * Slices: see `gliomask.inference.studies.find_studies`.
+    * Slices: see `gliomask.studies.slices.find_studies`.
     * NIfTI: a file is a study. In a folder with files named FLAIR those alone are; names that end like masks (_mask,
-      _seg, ...) are passed over, but told where they can be of no image (`gliomask.inference.lone_masks`). T1 before
+      _seg, ...) are passed over, but told where they can be of no image (`gliomask.studies.lone_masks`). T1 before
       and after contrast of the same subject are taken with it, in BIDS (T1w and ce-..._T1w) and in BraTS (t1n and t1c,
       t1 and t1ce); derivatives are passed over. T1 and T2 are no FLAIR.
     * DICOM: all series of a study make one, in a folder, in a zip or among the files named; FLAIR is chosen when it is
@@ -102,7 +102,7 @@ def find_inputs(
     -------
     Inputs
         One study for each result, in order. Their names differ: where two would be the same, the folders they lie in
-        are put before them (`gliomask.inference.names.own_names`).
+        are put before them (`gliomask.studies.names.own_names`).
     """
     search = _Search(series, progress)
     found: _Found = []

@@ -1,7 +1,7 @@
 """Writes everything about a predicted study: masks, probabilities, pictures, summary. Knows no command line.
 
 A study's folder is complete when it holds ``summary.json``, which is written last; until then it holds a hidden file
-that says so, and a later run does the study anew (`gliomask.reporting.claim`):
+that says so, and a later run does the study anew (`gliomask.results.claim`):
 
 ===============================  ===========================================================================
 ``<slice>_mask<ending>``         of slices: a mask of each file, with its ending (TIFF or PNG) and as many pages
@@ -29,15 +29,15 @@ from gliomask.errors import DataError, ResultExistsError, UsageError
 from gliomask.evaluation.counts import count_slices
 from gliomask.evaluation.scores import dice_pooled
 from gliomask.files import whole_file
-from gliomask.inference.homes import lies_in, looks_like_image
-from gliomask.inference.own_results import SUMMARY, read_result
 from gliomask.inference.predictor import Prediction, Predictor
-from gliomask.inference.studies import Study
-from gliomask.inference.volume_study import VolumeStudy
-from gliomask.reporting.claim import claimed
-from gliomask.reporting.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
-from gliomask.reporting.measures import measure
-from gliomask.reporting.results_table import TABLE
+from gliomask.results.claim import claimed
+from gliomask.results.loaded import MASKS_AND_PICTURES, Keep, Loaded, load_study
+from gliomask.results.measures import measure
+from gliomask.results.table import TABLE
+from gliomask.studies.homes import lies_in, looks_like_image
+from gliomask.studies.own_results import SUMMARY, read_result
+from gliomask.studies.slices import Study
+from gliomask.studies.volume import VolumeStudy
 
 CROPPED = "the head is small in the image: only the part around it was looked at, enlarged"
 NO_TUMOUR = "EMPTY MASK: no tumour found"

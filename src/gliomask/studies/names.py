@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
 from os.path import normpath
 from pathlib import Path, PurePosixPath
 
+LONGEST_NAME = 180
+"""Bytes of a study's name. Disks take 255, of which names of files, and of those that are being written, need some."""
 _MASK_WORDS = "mask|roi|seg|segm|segmentation|dseg|label|labels"
 _OTHER_WORDS = "brainmask|probability|probabilities|probs|probseg"
 _MASK = re.compile(rf"(.*[_.-])?({_MASK_WORDS}|{_OTHER_WORDS})([_-]?\d+)?", re.IGNORECASE)
@@ -62,7 +65,7 @@ def own_names(found: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
     -------
     list of str
         In the same order. All of one name get the same number of folders, so that one more of them changes little; a
-        name that no other has stays as it is. Two may still be alike.
+        name that no other has stays as it is, unless it is longer than `LONGEST_NAME`. Two may still be alike.
     """
     above = [whole_path(place).parent.parts[1:] for _, place in found]
     bases, names = [name for name, _ in found], [name for name, _ in found]
@@ -84,7 +87,16 @@ def own_names(found: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
     for number in [number for alike in _alike(names) for number in alike]:
         place = found[number][1]
         names[number] += place.name.removeprefix(stem(place)).replace(".", "_")
-    return names
+    return [_short(name) for name in names]
+
+
+def _short(name: str) -> str:
+    """Return a name that is not too long; of one that is, the beginning and a sum of all of it."""
+    letters = name.encode("utf-8", "surrogateescape")
+    if len(letters) <= LONGEST_NAME:
+        return name
+    told = hashlib.sha256(letters).hexdigest()[:12]
+    return f"{letters[: LONGEST_NAME - len(told) - 1].decode(errors='ignore')}-{told}"
 
 
 def _alike(names: Sequence[str]) -> list[list[int]]:

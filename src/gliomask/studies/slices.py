@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from gliomask.data.greyscale import to_uint8
 from gliomask.errors import DataError
 from gliomask.files import file_sha256
-from gliomask.inference.lone_masks import mask_error
-from gliomask.inference.names import is_mask
-from gliomask.inference.own_results import result_finder
+from gliomask.studies.lone_masks import mask_error
+from gliomask.studies.names import is_mask
+from gliomask.studies.own_results import result_finder
 from gliomask.volumes.archive import list_parts
 from gliomask.volumes.slices import SUFFIXES, read_mask_pages, read_pages
 

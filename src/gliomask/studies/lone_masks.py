@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gliomask.errors import DataError
-from gliomask.inference.names import place_of, stem, whole_path, without_mask_word
+from gliomask.studies.names import place_of, stem, whole_path, without_mask_word
 
 _SEQUENCE = re.compile(r"t[12](w|n|c|ce|gd|f|flair)?|flair")
 _LEADING_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")

@@ -10,8 +10,8 @@ from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from gliomask.errors import DataError
-from gliomask.inference.names import place_of, stem, whole_path
-from gliomask.inference.volume_study import Placed, VolumeStudy
+from gliomask.studies.names import place_of, stem, whole_path
+from gliomask.studies.volume import Placed, VolumeStudy
 from gliomask.volumes.archive import Part
 from gliomask.volumes.dicom import group_series
 from gliomask.volumes.dicom_headers import DicomFrame
