@@ -12,7 +12,7 @@ test: $(STAMP)  ## all checks and all tests, side by side: the types are checked
 	$(MAKE) --jobs 2 check tests
 
 tests: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## style, types, and who may import whom
 	$(BIN)/ruff check .

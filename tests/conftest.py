@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 from PIL import ImageDraw
 
 from gliomask.inference.engine import OnnxEngine
+from places import PACKED, UNPACKED
 
 if TYPE_CHECKING:
     from drawn import Word
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # so that tests can import builders
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests say what the processor does, wherever they run
 os.environ["COLUMNS"] = "80"
-
-UNPACKED = HERE.parent / "data" / "kaggle_3m"
-PACKED = HERE.parent.parent / "shared" / "lgg"
 
 # a slow moment of the machine is no failure of a property; what must be fast is timed by tests of its own
 settings.register_profile("gliomask", deadline=None, suppress_health_check=[HealthCheck.too_slow])
