@@ -70,7 +70,7 @@ def test_python_m_is_the_same() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["index", "--help"]])
 def test_help_takes_no_longer_than_three_times_the_library_that_writes_it(arguments: list[str]) -> None:
-    """In turns, and the best of a few, for other programs may be running."""
+    """In turns, and the best pair of a few, for other programs may be running."""
     bare = "import tyro\ndef main(number: int = 0): ...\ntyro.cli(main, args=['--help'])"
 
     def seconds(*command: str) -> float:
@@ -79,8 +79,7 @@ def test_help_takes_no_longer_than_three_times_the_library_that_writes_it(argume
         return time.perf_counter() - start
 
     pairs = [(seconds("-m", "gliomask", *arguments), seconds("-c", bare)) for _ in range(5)]
-    ours, library = map(min, zip(*pairs, strict=True))
-    assert ours < 3 * library
+    assert min(ours / library for ours, library in pairs) < 3
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEMO = TrainConfig(
     hardware=HardwareConfig(devices="1"),
-    image_size=96,
+    image_size=64,
     model=ModelConfig(model="unet"),
     split=SplitConfig(split="fold", folds=4, fold=0),
     optimisation=OptimisationConfig(epochs=8, epoch_slices=320, batch_size=8, learning_rate=1.5e-3, average=0.97),
