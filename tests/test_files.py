@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gliomask.files import remove_interrupted, whole_file, whole_folder
+from gliomask.files import drop_mark, remove_interrupted, take_mark, whole_file, whole_folder
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
 _KILLED = """
@@ -91,3 +91,18 @@ def test_what_a_killed_process_left_is_removed_and_nothing_that_another_is_writi
         assert {path.name for path in tmp_path.iterdir()} == before | {part.name}
     remove_interrupted(tmp_path / "nowhere")
     assert {path.name for path in tmp_path.iterdir()} == before | {"b"}
+
+
+@posix
+def test_a_mark_that_another_made_anew_is_left_to_it(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    first = take_mark(mark)
+    assert first is not None
+    assert take_mark(mark) is None
+    mark.unlink()
+    second = take_mark(mark)
+    assert second is not None
+    drop_mark(mark, first)
+    assert take_mark(mark) is None
+    drop_mark(mark, second)
+    assert not mark.exists()

@@ -125,8 +125,7 @@ def locked_folder(make: Callable[[], Path]) -> tuple[Path, int | None]:
 def remove_left(folders: Iterable[Path]) -> None:
     """Remove folders of `locked_folder` that processes which were killed have left.
 
-    Those of processes that are alive stay, and so does all on Windows, on disks without locks, and what is no folder of
-    one's own.
+    Those of processes that are alive stay, and so does all on Windows and on disks without locks.
     """
     for folder in folders:
         if sys.platform == "win32":
@@ -134,7 +133,7 @@ def remove_left(folders: Iterable[Path]) -> None:
         with suppress(OSError):  # no folder, or another call removes it
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if os.fstat(handle).st_uid == os.getuid() and lock(handle):
+                if lock(handle):
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)
@@ -193,13 +192,20 @@ def take_mark(mark: Path) -> int | None:
 
 
 def drop_mark(mark: Path, handle: int) -> None:
-    """Remove the mark and let go of it; where files can be locked in this order, or the next call's mark would go."""
+    """Remove the mark, if it is still the one that was taken, and let go of it.
+
+    It goes before the lock does, or the next call's mark would go; on Windows, what is open cannot be removed.
+    """
+    is_mine = is_there(mark, handle)
     if sys.platform == "win32":
         os.close(handle)
-        mark.unlink(missing_ok=True)
-    else:
-        mark.unlink(missing_ok=True)
-        os.close(handle)
+    try:
+        if is_mine:
+            with suppress(OSError):  # a mark that nobody holds keeps nobody out
+                mark.unlink()
+    finally:
+        if sys.platform != "win32":
+            os.close(handle)
 
 
 def _part_in(folder: Path) -> Path:

@@ -96,7 +96,7 @@ def test_masks_are_those_of_predict_and_nothing_is_left(model: str, tmp_path: Pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
 def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_of_one_that_runs(model: str, tmp_path: Path) -> None:
-    others = tmp_path / "gliomask-results"
+    others = tmp_path / f"gliomask-serve-{socket.gethostname()}-patients"
     others.mkdir()
     with started("--model", model, "--no-browser", temporary=tmp_path) as (killed, first):
         first.put(first.new(), "a.png", b"an image")

@@ -16,30 +16,14 @@ from numpy.typing import NDArray
 from builders import write_known_model
 from gliomask.data import naming
 from gliomask.data.cache import open_cache
-from gliomask.data.index import DatasetIndex
 from gliomask.inference.predictor import Predictor
-from gliomask.models.checkpoint import load_model
 from gliomask.models.contract import read_contract, write_contract
 from gliomask.training import fit as fit_module
 from gliomask.training import learned
 from gliomask.training.beginning import Beginning, save_beginning
 from gliomask.training.learned import learn
-from gliomask.training.run_folder import RunFolder
 from gliomask.training.temperature import fit_temperature
 from tiny_runs import tiny_config, tiny_index, train, use_tiny_net
-
-SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
-    return tiny_index(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def run(index: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Train a real network for an epoch and export it."""
-    return train(index, tiny_config("resnet18", epochs=1), tmp_path_factory.mktemp("runs") / "first", exported=True)
 
 
 def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
@@ -55,7 +39,7 @@ def test_the_temperature_is_fitted_on_those_the_model_was_not_trained_on(
     assert "validation patients were trained on" not in caplog.text
     fit_module._tell_of_known(index, run.split(), Beginning(trained_cases=tuple(validated[:2])))
     assert "2 of 3 validation patients were trained on by the model" in caplog.text
-    cache, looked_at = open_cache(index, SIZE), []
+    cache, looked_at = open_cache(index, run.config().image_size), []
 
     def remembered(_net: object, _cache: object, rows: NDArray[np.int64], _normalisation: object) -> float | None:
         looked_at.append({naming.person(index.patients[cache.patients[row]].name) for row in rows})
@@ -75,29 +59,6 @@ def test_a_temperature_that_was_applied_is_found_again(temperature: float, seed:
     logits = 2 * torch.randn(40_000, generator=generator)
     targets = (torch.rand(len(logits), generator=generator) < logits.sigmoid()).float()
     assert fit_temperature(logits * temperature, targets) == pytest.approx(temperature, rel=0.1)
-
-
-def test_a_run_has_the_temperature_of_its_validation_patients(run: RunFolder, index: DatasetIndex) -> None:
-    """Recomputed by a grid: no temperature near it has a smaller cross-entropy on those slices."""
-    from gliomask.data.cache import open_cache
-    from gliomask.data.normalisation import normalise
-
-    temperature = read_contract(run.contract).temperature
-    cache, net = open_cache(index, SIZE), load_model(run.best)[0]
-    rows = run.split().positions(index, "validation")
-    rows = rows[cache.tumour_pixels[rows] > 0]
-    inputs = normalise(np.asarray(cache.images[rows]), np.asarray(cache.volume_statistics[rows[0]]))  # one patient
-    with torch.no_grad():
-        logits = net(torch.from_numpy(inputs))[:, 0].numpy()
-    truth = np.asarray(cache.masks[rows]).astype(bool)
-
-    def loss(value: float) -> float:
-        scaled = np.where(truth, -logits, logits) / value
-        return float(np.logaddexp(0, scaled).mean())
-
-    others = [value for factor in (0.5, 0.8, 0.95, 1.05, 1.25) if 0.1 <= (value := temperature * factor) <= 10]
-    assert len(others) >= 2  # at a limit there is only one side
-    assert all(loss(temperature) < loss(value) for value in others)
 
 
 def test_temperature_changes_probabilities_and_not_the_mask(tmp_path: Path) -> None:

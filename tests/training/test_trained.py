@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from builders import block, flair_of, patient_name, tiny_dataset, write_known_model, write_patient
 from gliomask.cli.app import main
 from gliomask.config import ModelConfig, SplitConfig, TrainConfig, save_config
+from gliomask.data.cache import open_cache
 from gliomask.data.index import DatasetIndex, build_index
 from gliomask.data.records import PatientRecord
 from gliomask.data.split import BUDA10, make_split
@@ -400,6 +401,28 @@ def test_nobody_can_stop_a_training_on_everybody() -> None:
 
 
 # --- temperature
+
+
+def test_a_run_has_the_temperature_of_its_validation_patients(run: RunFolder, index: DatasetIndex) -> None:
+    """Recomputed by a grid: no temperature near it has a smaller cross-entropy on those slices."""
+    from gliomask.data.normalisation import normalise
+
+    temperature = read_contract(run.contract).temperature
+    cache, net = open_cache(index, SIZE), load_model(run.best)[0]
+    rows = run.split().positions(index, "validation")
+    rows = rows[cache.tumour_pixels[rows] > 0]
+    inputs = normalise(np.asarray(cache.images[rows]), np.asarray(cache.volume_statistics[rows[0]]))  # one patient
+    with torch.no_grad():
+        logits = net(torch.from_numpy(inputs))[:, 0].numpy()
+    truth = np.asarray(cache.masks[rows]).astype(bool)
+
+    def loss(value: float) -> float:
+        scaled = np.where(truth, -logits, logits) / value
+        return float(np.logaddexp(0, scaled).mean())
+
+    others = [value for factor in (0.5, 0.8, 0.95, 1.05, 1.25) if 0.1 <= (value := temperature * factor) <= 10]
+    assert len(others) >= 2  # at a limit there is only one side
+    assert all(loss(temperature) < loss(value) for value in others)
 
 
 # --- less to see

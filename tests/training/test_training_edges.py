@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from builders import tiny_dataset
+from gliomask.cli.app import main
 from gliomask.config import (
     AugmentationConfig,
     HardwareConfig,
@@ -29,7 +30,9 @@ from gliomask.data.index import DatasetIndex, build_index
 from gliomask.errors import DataError, TrainingError, UsageError
 from gliomask.training import fit as fit_module
 from gliomask.training import module as module_part
+from gliomask.training.cross_validation import CrossValidation
 from gliomask.training.fit import FitOptions
+from gliomask.training.folds import fit_folds
 from gliomask.training.run_folder import RunFolder
 from tiny_runs import QUIET, RESUME, same_run, same_tensors, tensors_of, tiny_config, tiny_index, train, use_tiny_net
 
@@ -72,9 +75,29 @@ def test_diverged_training_is_said(index: DatasetIndex, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_what_is_being_trained_is_not_removed(index: DatasetIndex, tmp_path: Path) -> None:
+    """Neither by a trial, nor by the demo; nor are the settings of folds replaced."""
+    trial, demo, folds = (RunFolder(tmp_path / name) for name in ("run/fast-dev-run/fold1", "demo/run", "folds"))
+    config = replace(tiny_config(), split=replace(tiny_config().split, split="fold", folds=2, fold=-1))
+    quick = replace(QUIET, fast_dev_run=True)
+    with trial.held(), demo.held(), folds.held():
+        with pytest.raises(UsageError, match="is being trained by another call"):
+            train(index, tiny_config(), tmp_path / "run", quick)
+        assert main(["demo", str(index.root), "--out", str(tmp_path / "demo"), "--overwrite", "--quiet"]) == 2
+        with pytest.raises(UsageError, match="is being trained by another call"):
+            fit_folds(index, config, CrossValidation(folds.path), QUIET)
+        assert all((run.path / ".training").exists() for run in (trial, demo))
+        assert [path.name for path in folds.path.iterdir()] == [".training"]
+    train(index, tiny_config(), tmp_path / "run", quick)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
 @pytest.mark.parametrize("options", [QUIET, RESUME])
 def test_a_run_is_trained_by_one_at_a_time(index: DatasetIndex, tmp_path: Path, options: FitOptions) -> None:
-    run, told = RunFolder(tmp_path / "run"), r"run is being trained by another call; wait for it, or choose another"
+    run, told = (
+        RunFolder(tmp_path / "run"),
+        r"run is being trained by another call; wait for it, or choose another folder",
+    )
     with run.held(), pytest.raises(UsageError, match=told):
         train(index, tiny_config(), run.path, options)
     assert not run.path.exists()  # who was first made nothing, either

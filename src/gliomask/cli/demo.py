@@ -79,10 +79,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _clear(options: DemoOptions) -> None:
     """Make room for the run, or refuse before any work is done."""
+    from gliomask.training.run_folder import remove_trained
+
     run = options.out / "run"
     if run.exists() and not options.overwrite:
         raise UsageError(f"{run} exists already; give --overwrite to replace it, or choose another --out")
-    shutil.rmtree(run, ignore_errors=True)
+    remove_trained(run)
 
 
 def _phantoms(options: DemoOptions, printer: Printer) -> Path:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import gettempdir
 
 import uvicorn
 
@@ -25,7 +27,7 @@ from gliomask.serve.jobs import Jobs
 from gliomask.serve.upload import Limits
 from gliomask.serve.uploads import Uploads
 
-_PREFIX = "gliomask-serve-"
+_HEX = re.compile("[0-9a-f]{32}")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -120,8 +122,16 @@ def _place() -> Iterator[Path]:
 
     A server that was killed, or whose computer went down, could not do that itself, and the images of patients stayed.
     """
-    remove_left(Path(gettempdir()).glob(f"{_PREFIX}*"))
-    folder, handle = locked_folder(lambda: Path(mkdtemp(prefix=_PREFIX)).resolve())
+    temporary = Path(gettempdir()).resolve()
+    prefix = f"gliomask-serve-{re.sub('[^A-Za-z0-9]+', '-', socket.gethostname())}-"  # locks may end at the computer
+
+    def make() -> Path:
+        folder = temporary / f"{prefix}{uuid.uuid4().hex}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    remove_left(path for path in temporary.glob(f"{prefix}*") if _HEX.fullmatch(path.name.removeprefix(prefix)))
+    folder, handle = locked_folder(make)
     try:
         yield folder
     finally:

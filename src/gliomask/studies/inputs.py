@@ -13,7 +13,7 @@ from gliomask.share import Share
 from gliomask.studies.dicom import Headers, dicom_studies
 from gliomask.studies.homes import folders, lies_in
 from gliomask.studies.lone_masks import LoneMasks, lone_masks, mask_error
-from gliomask.studies.names import is_mask, own_names, place_of, stem, whole_path
+from gliomask.studies.names import is_mask, own_names, place_of, short, stem, whole_path
 from gliomask.studies.nifti import ELSEWHERE, nifti_studies, other_sequence
 from gliomask.studies.own_results import result_finder
 from gliomask.studies.slices import Study, named_slices, stacks
@@ -272,6 +272,8 @@ def _with_own_folders(found: _Found, results: Path | None, errors: list[DataErro
     """Name studies so that each has its own folder for results; those for which that fails are left out."""
     once = list({(study.name, whole_path(place)): (study, place) for study, place in found}.values())
     names = own_names([(study.name, place) for study, place in once])
+    if results is not None:
+        names = [short(name) for name in names]
     counts = Counter(names)
     studies: list[Study | VolumeStudy] = []
     for name, (study, place) in zip(names, once, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from os.path import normpath
@@ -65,7 +66,7 @@ def own_names(found: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
     -------
     list of str
         In the same order. All of one name get the same number of folders, so that one more of them changes little; a
-        name that no other has stays as it is, unless it is longer than `LONGEST_NAME`. Two may still be alike.
+        name that no other has stays as it is. Two may still be alike.
     """
     above = [whole_path(place).parent.parts[1:] for _, place in found]
     bases, names = [name for name, _ in found], [name for name, _ in found]
@@ -87,16 +88,17 @@ def own_names(found: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
     for number in [number for alike in _alike(names) for number in alike]:
         place = found[number][1]
         names[number] += place.name.removeprefix(stem(place)).replace(".", "_")
-    return [_short(name) for name in names]
+    return names
 
 
-def _short(name: str) -> str:
-    """Return a name that is not too long; of one that is, the beginning and a sum of all of it."""
-    letters = name.encode("utf-8", "surrogateescape")
+def short(name: str) -> str:
+    """Return a name of at most `LONGEST_NAME` bytes; of a longer one, both ends and a sum of all of it."""
+    letters = name.encode("utf-8", "surrogatepass" if sys.platform == "win32" else "surrogateescape")
     if len(letters) <= LONGEST_NAME:
         return name
     told = hashlib.sha256(letters).hexdigest()[:12]
-    return f"{letters[: LONGEST_NAME - len(told) - 1].decode(errors='ignore')}-{told}"
+    half = (LONGEST_NAME - len(told) - 2) // 2
+    return f"{letters[:half].decode(errors='ignore')}-{told}-{letters[-half:].decode(errors='ignore')}"
 
 
 def _alike(names: Sequence[str]) -> list[list[int]]:

@@ -6,7 +6,6 @@ Joins data, network, module and callbacks; knows nothing of the command line.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from gliomask.training.machine import memory_errors, training_settings
 from gliomask.training.manners import interruptible, quiet_lightning
 from gliomask.training.module import SegmentationModule
 from gliomask.training.precision import Precision, choose_precision
-from gliomask.training.run_folder import RunFolder
+from gliomask.training.run_folder import RunFolder, remove_trained
 from gliomask.training.state import SafetensorsCheckpointIO, load_state
 
 _log = logging.getLogger(__name__)
@@ -180,13 +179,13 @@ def trial_folder(folder: Path, options: FitOptions) -> Path:
     Raises
     ------
     UsageError
-        If a fast dev run is to be resumed.
+        If a fast dev run is to be resumed, or another is going on there.
     """
     if options.resume:
         raise UsageError("a fast dev run starts anew; expected --fast-dev-run or --resume, not both")
     trial = folder / "fast-dev-run"
     if is_main_process():
-        shutil.rmtree(trial, ignore_errors=True)
+        remove_trained(trial)
     return trial
 
 

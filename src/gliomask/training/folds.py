@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,14 @@ def fit_folds(
         raise UsageError(f"part {part} of {config.split.folds} folds; expected at most a part for each fold")
     if options.fast_dev_run:
         folder = CrossValidation(trial_folder(folder.path, options))
+    alone = part == ALL and is_main_process()
+    with RunFolder(folder.path).held() if alone else nullcontext():  # calls with other parts share the folder
+        return _fit_folds(index, config, folder, options, part)
+
+
+def _fit_folds(
+    index: DatasetIndex, config: TrainConfig, folder: CrossValidation, options: FitOptions, part: Share
+) -> list[RunFolder]:
     runs = [folder.run(fold) for fold in range(config.split.folds)]
     begun = [options.resume and run.exists() for run in runs]  # these ask no earlier fold again
     plan = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import lightning
@@ -22,6 +23,7 @@ from gliomask.data.batches import SliceBatch
 from gliomask.data.cache import SliceCache
 from gliomask.errors import TrainingError
 from gliomask.models.losses import LOSSES
+from gliomask.training.convolution import ProductGradients, products_pay
 
 WARMUP_STEPS = 100
 """Length of the original project's warm-up."""
@@ -152,6 +154,7 @@ class SegmentationModule(lightning.LightningModule):
         self._validated: nn.Module | None = None
         if config.hardware.compile:
             self.net.compile()  # after the average has copied it
+        self._by_products = products_pay() and not config.hardware.compile
         self._cache_patients, self._steps_per_epoch = cache.patients, steps_per_epoch
         self._training_sums = self._validation_sums = torch.zeros(0)
 
@@ -196,7 +199,8 @@ class SegmentationModule(lightning.LightningModule):
             slice_statistics=batch.slice_statistics,
             parameters=batch.parameters,
         )
-        logits = self.net(inputs.contiguous(memory_format=torch.channels_last))
+        with ProductGradients() if self._by_products and self.device.type == "cpu" else nullcontext():
+            logits = self.net(inputs.contiguous(memory_format=torch.channels_last))
         loss = self._loss(logits, targets)
         counts = _count(logits.detach(), targets, self.config.threshold).sum(dim=0)
         self._training_sums[:3] += counts

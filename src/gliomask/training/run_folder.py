@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from gliomask.data.split import Split, load_split
 from gliomask.errors import DataError, UsageError
 from gliomask.files import drop_mark, take_mark, whole_file
 from gliomask.models.trained import int8_of
+
+_MARK = ".training"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class RunFolder:
     ``best.safetensors``    weights of the epoch that is kept (`gliomask.config.OptimisationConfig.keep`)
     ``model.onnx, .json``   the exported model
     ``model.int8.onnx``     the same with 8-bit integers, on request
+    ``.training``           while it is trained: locked by the process that does it
     ======================  =====================================================================
     """
 
@@ -110,10 +114,13 @@ class RunFolder:
         """
         is_new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
-        mark = self.path / ".training"
+        mark = self.path / _MARK
         handle = take_mark(mark)
         if handle is None:
-            raise UsageError(f"{self.path} is being trained by another call; wait for it, or choose another --name")
+            raise UsageError(
+                f"{self.path} is being trained by another call; wait for it, or choose another folder (if its machine "
+                f"has failed and the disk has not noticed: remove {mark})"
+            )
         try:
             yield
         finally:
@@ -168,3 +175,17 @@ class RunFolder:
         """Write a JSON file of the run, whole or not at all."""
         with whole_file(path) as part:
             part.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def remove_trained(folder: Path) -> None:
+    """Remove a folder with a run, or several, unless one of them is being trained.
+
+    Raises
+    ------
+    UsageError
+        If that is so.
+    """
+    with ExitStack() as held:
+        for mark in sorted(folder.rglob(_MARK)):
+            held.enter_context(RunFolder(mark.parent).held())
+        shutil.rmtree(folder, ignore_errors=True)
