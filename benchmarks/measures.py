@@ -28,6 +28,8 @@ from benchmarks.data import Case, add_options, cases
 from benchmarks.gpu import Resident
 from benchmarks.measure import Budget
 from benchmarks.report import Table, finish, say
+from gliomask.training import module
+from gliomask.training.convolution import products_pay
 from gliomask.training.machine import keep_freed_memory
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +41,7 @@ VARIANTS = {
     "memory given back": "freed memory goes back to the system, as the C library does by itself",
     "memory filled": "fresh memory is filled, as PyTorch does under deterministic algorithms",
     "not deterministic": "PyTorch's own choice of algorithms",
+    "library's gradients": "no gradients of weights by products (which there are with AVX2 alone)",
     "optimiser not fused": "AdamW tensor by tensor",
     "compiled": "torch.compile; its minute at the start is not counted",
 }
@@ -91,9 +94,14 @@ def _changed(variant: str) -> Iterator[None]:
     def unfused(*arguments: Any, **named: Any) -> torch.optim.AdamW:
         return optimiser(*arguments, **(named | {"fused": variant != "optimiser not fused"}))
 
+    products = variant != "library's gradients" and products_pay()
     layout = torch.contiguous_format if variant == "contiguous" else torch.channels_last
     try:
-        with patch.object(torch.optim, "AdamW", unfused), patch.object(torch, "channels_last", layout):
+        with (
+            patch.object(torch.optim, "AdamW", unfused),
+            patch.object(torch, "channels_last", layout),
+            patch.object(module, "products_pay", lambda: products),
+        ):
             yield
     finally:
         torch.use_deterministic_algorithms(before[0])
